@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import typing
 from pathlib import Path
 
@@ -123,7 +124,7 @@ def compare(
     old, new = base.outcomes(), patched.outcomes()
     changed = changes(old.values(), new.values())
     with connect.workers(where or Plan(), progress) as cluster:
-        runners = _Remote(cluster, progress).runner if cluster else None
+        runners = functools.partial(_runner, cluster, progress) if cluster else None
         folders = (base.folder, patched.folder)
         settled = rerun.settle(changed, folders, times, place, progress, runners)
     both = old.keys() & new.keys()
@@ -149,34 +150,32 @@ def compare(
     )
 
 
-@dataclasses.dataclass(frozen=True)
-class _Remote:
-    """Reruns tests of runs on workers, which build the kernels again."""
+def _runner(
+    cluster: Cluster, progress: Progress, folder: Path, place: Path
+) -> rerun.TestRunner | None:
+    """Return what reruns the tests of a side's folder on workers, which build its kernel again.
 
-    cluster: Cluster
-    progress: Progress
+    None if its run cannot be repeated.
+    """
+    from harness.cluster.trials import RemoteLab, RemoteRetries  # they need Dask
 
-    def runner(self, folder: Path, place: Path) -> rerun.TestRunner | None:
-        """Return what reruns the tests of a side's folder; None if its run cannot be repeated."""
-        from harness.cluster.trials import RemoteLab, RemoteRetries  # they need Dask
-
-        try:
-            run = store.load_run(folder.parent)
-            side = next(side for side in run.sides if side.side == folder.name)
-            if run.plan is None:
-                return None
-            with contextlib.chdir(run.plan.folder):  # paths on its command line start there
-                project = settings.load(run.plan.folder)
-                planned = lab_plan.trusted(lab_plan.complete(run.plan, project))
-                lab = Lab.of(planned, self.progress, boots=False)
-                source = find_source(planned, self.progress)
-                lab = lab.with_suites(source, suggesting=True)
-                remote, checkouts = RemoteLab.of(self.cluster, lab, source)
-        except (HarnessError, OSError, StopIteration) as error:
-            self.progress.say(f"{folder}: its kernel cannot be built again: {error}")
+    try:
+        run = store.load_run(folder.parent)
+        side = next(side for side in run.sides if side.side == folder.name)
+        if run.plan is None:
             return None
-        checkout = dict(checkouts)[side.side]
-        return RemoteRetries(remote, side.side, checkout, place, side.kernel.key)
+        with contextlib.chdir(run.plan.folder):  # paths on its command line start there
+            project = settings.load(run.plan.folder)
+            planned = lab_plan.trusted(lab_plan.complete(run.plan, project))
+            lab = Lab.of(planned, progress, boots=False)
+            source = find_source(planned, progress)
+            lab = lab.with_suites(source, suggesting=True)
+            remote, checkouts = RemoteLab.of(cluster, lab, source)
+    except (HarnessError, OSError, StopIteration) as error:
+        progress.say(f"{folder}: its kernel cannot be built again: {error}")
+        return None
+    checkout = dict(checkouts)[side.side]
+    return RemoteRetries(remote, side.side, checkout, place, side.kernel.key)
 
 
 def _new_warnings(base: KernelResults, patched: KernelResults) -> tuple[CompilerWarning, ...]:

@@ -22,7 +22,7 @@ import typing
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from harness import build, history, kconfig, options, paths, process, settings
+from harness import build, history, kconfig, options, paths, process, publish, settings
 from harness.cluster import connect
 from harness.errors import HarnessError, Interrupted, UsageError
 from harness.lab import folder as run_folder
@@ -128,6 +128,7 @@ def typed_plan(cell: MatrixCell, common: Plan) -> Plan:
         assignments=tuple(word for word in kconfigs if "=" in word),
         llvm=COMPILERS[compiler[0]] if compiler else common.llvm,
         suites=suites,
+        out=None,
         on="",
         tls=False,
         insecure=False,
@@ -183,13 +184,8 @@ def run_matrix(
     planned = plans(matrix)
     for note in dict.fromkeys(note for plan in planned.values() for note in plan.notes):
         progress.say(note)
-    if not (matrix.folder / store.MATRIX).exists():
-        run_folder.check(dataclasses.replace(matrix.plan, out=matrix.folder))
-        started = datetime.datetime.now(datetime.UTC)
-        run_folder.make(
-            dataclasses.replace(matrix.plan, out=matrix.folder), started, matrix.command
-        )
-        matrix = dataclasses.replace(matrix, started=started.isoformat(timespec="seconds"))
+    if not matrix.started:
+        matrix = _started(matrix)
     began(matrix.folder)
     progress.say(f"evidence: {matrix.folder}")
     session = _Session(matrix, planned, progress)
@@ -204,6 +200,18 @@ def run_matrix(
         hint = f"harness matrix --resume {shlex.quote(str(matrix.folder))}"
         raise Interrupted(what, hint=hint) from None
     return session.matrix
+
+
+def _started(matrix: RunMatrix) -> RunMatrix:
+    """Make the folder of a new matrix."""
+    run_folder.check(matrix.plan)
+    started = datetime.datetime.now(datetime.UTC)
+    return dataclasses.replace(
+        matrix,
+        folder=run_folder.make(matrix.plan, started, matrix.command, matrix.name),
+        plan=dataclasses.replace(matrix.plan, out=None),
+        started=started.isoformat(timespec="seconds"),
+    )
 
 
 class _Session:
@@ -266,7 +274,7 @@ class _Session:
             code, text, tests = error.exit_code, error.what, ""
         with contextlib.suppress(HarnessError):  # nothing was tested
             if place.is_dir():
-                html.write(html.page(place), place / html.FILE)
+                html.write(html.page(place), place / publish.PAGE)
         seconds = round(time.monotonic() - begin, 1)
         return dataclasses.replace(cell, code=code, tests=tests, text=text, seconds=seconds)
 
@@ -290,4 +298,4 @@ class _Session:
         folder = self.matrix.folder
         with paths.writing(folder, run_folder.ELSEWHERE):
             store.save_matrix(self.matrix)
-            html.write(html.page(folder), folder / html.FILE)
+            html.write(html.page(folder), folder / publish.PAGE)

@@ -10,9 +10,10 @@ import re
 from collections.abc import Sequence
 from pathlib import PurePath
 
-from harness import git
+from harness import architectures, git
 from harness.adaptors import Sources
 from harness.errors import UsageError
+from harness.kbuild.makefiles import Makefiles
 from harness.model import Option
 
 ORIGIN = "--kunit"
@@ -21,11 +22,6 @@ _ALL = "*"
 _ALWAYS = {"KUNIT": "y", "KUNIT_DEBUGFS": "y", "KUNIT_AUTORUN_ENABLED": "n"}
 _SUITE = r"^(static )?struct kunit_suite [A-Za-z0-9_]+ = \{"
 _NAME = re.compile(r'^\s*\.name\s*=\s*"([^"]+)"')
-_BUILDS = re.compile(
-    r"^\s*(?P<to>[\w.-]+?)-(?:(?P<always>y|objs|m)|\$\(CONFIG_(?P<option>\w+)\))\s*[:+]?="
-    r"(?P<objects>.*)$",
-    re.MULTILINE,
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +78,8 @@ def suites(sources: Sources, folders: Sequence[str] = ()) -> list[KunitSuite]:
     patterns = {"GIT_LITERAL_PATHSPECS": None}
     result = git.run(sources.repo, *words, *names, ":!tools", env=patterns, check=False)
     found = []
-    finder = _OptionFinder(sources)
+    folder = architectures.named(sources.toolchain.arch).folder
+    makefiles = Makefiles(sources.repo, folder, commit=sources.commit)
     for line in result.stdout.splitlines():
         path, nul, text = line.partition("\0")
         match = _NAME.match(text)
@@ -90,40 +87,5 @@ def suites(sources: Sources, folders: Sequence[str] = ()) -> list[KunitSuite]:
             file = path.removeprefix(f"{sources.commit}:")
             if folders and str(PurePath(file).parent) not in folders:
                 continue  # * stands for folders, too
-            found.append(KunitSuite(match[1], file, finder.of(file)))
+            found.append(KunitSuite(match[1], file, makefiles.option(file)))
     return found
-
-
-class _OptionFinder:
-    """Finds the option that builds a file, in the Makefiles of a commit."""
-
-    def __init__(self, sources: Sources) -> None:
-        self._sources = sources
-        self._makefiles: dict[str, str] = {}
-
-    def of(self, file: str) -> str:
-        """Return the option that builds a C file; empty if it was not found."""
-        path = PurePath(file)
-        return self._option(str(path.parent), f"{path.stem}.o")
-
-    def _option(self, folder: str, thing: str, depth: int = 0) -> str:
-        if depth > 4 or folder in ("", "."):
-            return ""
-        for match in _BUILDS.finditer(self._makefile(folder)):
-            if thing not in match["objects"].split():
-                continue
-            if match["option"]:
-                return match["option"]
-            if match["to"] != "obj":  # a part of something
-                return self._option(folder, f"{match['to']}.o", depth + 1)
-            break  # always built, if its folder is
-        parent = PurePath(folder)
-        return self._option(str(parent.parent), f"{parent.name}/", depth + 1)
-
-    def _makefile(self, folder: str) -> str:
-        if folder not in self._makefiles:
-            names = (f"{folder}/Kbuild", f"{folder}/Makefile")
-            texts = (git.content(self._sources.repo, self._sources.commit, n) for n in names)
-            text = next(filter(None, texts), "")
-            self._makefiles[folder] = text.replace("\\\n", " ")
-        return self._makefiles[folder]

@@ -18,8 +18,8 @@ from harness import architectures, build, kconfig
 from harness.bisect import ddmin, ends
 from harness.bisect.job import BisectJob
 from harness.errors import UsageError
+from harness.kbuild.expression import names, unmet
 from harness.kconfig import reader
-from harness.kconfig.expression import names, unmet
 from harness.kconfig.fragment import parse, same
 from harness.model import Bisected, Call, Candidate, Option, Request
 

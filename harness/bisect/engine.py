@@ -6,7 +6,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
-import os
 import shlex
 import time
 from collections.abc import Callable
@@ -27,9 +26,11 @@ from harness.errors import Interrupted, NotApplied, UsageError
 from harness.lab import affected
 from harness.lab import folder as run_folder
 from harness.lab.kernels import Lab, find_source
+from harness.lab.plan import guests_beside_make
 from harness.model import Bisected, BisectMode, SearchStart, Source
-from harness.progress import Progress
-from harness.progress.rows import RowProgress
+from harness.progress import Progress, RowProgress
+
+_MOST_GUESTS = 3  # what is tried before its turn is often tried in vain
 
 _SEARCHES = {
     BisectMode.SERIES: bisect_commits,
@@ -141,19 +142,11 @@ def _search(plan: BisectPlan, lab: Lab, start: Source, state: StateFile) -> Bise
             builder = RemoteCandidateBuilder(sources, cluster, place, lean=lean)
         stack.callback(builder.close)
         prober = Prober(builder, plan.signature, state)
-        guests = builder.workers or _guests(plan)
+        here = guests_beside_make(plan.run, _MOST_GUESTS) if plan.signature.kind.boots else 1
+        guests = builder.workers or here
         threads = stack.enter_context(TrialThreads(prober, guests))
         judge = Judge(prober, CallRule(plan.confidence, plan.other, reverse=plan.reverse), threads)
         answer = _SEARCHES[plan.mode](BisectJob(plan, sources, judge, shown, state))
         stack.close()
         stage.finish(f"{len(answer.steps)} decisions")
     return answer
-
-
-def _guests(plan: BisectPlan) -> int:
-    """Return how many trials may run at once: --guests, or one for every two processors."""
-    if not plan.signature.kind.boots:
-        return 1
-    if plan.run.guests.isdigit():
-        return int(plan.run.guests)
-    return max(1, min(3, len(os.sched_getaffinity(0)) // 2))

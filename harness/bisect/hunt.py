@@ -20,8 +20,7 @@ from harness.bisect.flaky import Decision, FailureRates, RunCount
 from harness.bisect.prober import Prober
 from harness.bisect.search import Contradiction, GraphSearch
 from harness.model import Call, Candidate, Observation
-from harness.progress import Progress, Stage, clock
-from harness.progress.rows import RowProgress
+from harness.progress import Progress, RowProgress, Stage, clock
 
 AHEAD = 3  # candidates to build: the next one, and the two that may follow it
 _MARKS = {Call.GOOD: "good", Call.BAD: "bad", Call.SKIP: "odd", Call.OTHER: "odd"}

@@ -9,20 +9,19 @@ would overrule the Makefiles.
 
 from __future__ import annotations
 
-import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from harness import git, kbuild
+from harness import kbuild
 from harness.build import line_kinds
 from harness.diff import FileDiff
+from harness.kbuild import includes
+from harness.kbuild.includes import INCLUDE, included_files
 from harness.model import Checkout
 
 _NOTES = ".harness-gcno"  # in a build folder: the notes of the kernel built last
 _MOST_USERS = 4  # of a header that no touched source includes; each costs time after each test
-_UPWARD = re.compile(r"^(?:\.\./)+")
-_INCLUDED = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]', re.MULTILINE)
 
 
 def counted_objects(tip: Checkout, changed: Sequence[FileDiff], arch: str) -> tuple[str, ...]:
@@ -39,34 +38,20 @@ def counted_objects(tip: Checkout, changed: Sequence[FileDiff], arch: str) -> tu
     }
     sources = [path for path in added if path.endswith(".c")]
     texts = {path: (tip.path / path).read_text(errors="replace") for path in added}
-    names = [name for path in sources for name in _INCLUDED.findall(texts[path])]
+    included = [(name, path) for path in sources for name in INCLUDE.findall(texts[path])]
     for path in added:
-        if path.endswith(".h") and not any(_is_named(path, name) for name in names):
+        if path.endswith(".h") and not any(included_files(*pair, [path]) for pair in included):
             plain = line_kinds.without_code(texts[path], added[path], is_c=True)
             if added[path] - plain.keys():
-                sources += list(_users(tip, path))[:_MOST_USERS]
+                sources += _users(tip, path)[:_MOST_USERS]
     return tuple(sorted({f"{path.removesuffix('.c')}.o" for path in sources}))
 
 
-def _is_named(path: str, name: str) -> bool:
-    """Whether an ``#include`` with this name may mean the header."""
-    return f"/{path}".endswith(f"/{_UPWARD.sub('', name)}")
-
-
-def _users(tip: Checkout, header: str) -> Iterator[str]:
-    """Yield the sources that include a header, those of its own folder first."""
-    folder, _, name = header.rpartition("/")
-    # In the worktree and for fixed words, this takes seconds; in a commit, it would be a minute.
-    argv = ("grep", "--fixed-strings", "-e", name, "--")
-    lines = git.run(tip.path, *argv, check=False).stdout.splitlines()
-    found: dict[str, None] = {}
-    for line in lines:
-        path, _, text = line.partition(":")
-        match = _INCLUDED.match(text)
-        if match and path.endswith(".c") and _is_named(header, match[1]):
-            found[path] = None
-    near = [path for path in found if path.startswith(f"{folder}/")]
-    yield from dict.fromkeys([*near, *found])
+def _users(tip: Checkout, header: str) -> list[str]:
+    """Return the sources that include a header, those of its own folder first."""
+    folder = f"{header.rpartition('/')[0]}/"
+    found = [user for _, (user, _) in includes.inclusions(tip.path, [header], ["*.c"])]
+    return sorted(dict.fromkeys(found), key=lambda user: not user.startswith(folder))
 
 
 def make_words(objects: Sequence[str]) -> list[str]:

@@ -6,7 +6,6 @@ from __future__ import annotations
 import concurrent.futures
 import dataclasses
 import functools
-import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +19,7 @@ from harness.check.walk import Step, Walk
 from harness.errors import HostFault, UsageError
 from harness.lab import folder, rerun, trial
 from harness.lab.kernels import Built, Lab
-from harness.lab.plan import with_tests
+from harness.lab.plan import guests_beside_make, with_tests
 from harness.model import (
     WHOLE_SERIES,
     Cell,
@@ -124,7 +123,7 @@ class Booter:
         if build.kernel is None:
             return None
         if build.digest not in self._by_digest:
-            lab = _beside_make(self.lab) if keep else self.lab
+            lab = self._lab_beside_make() if keep else self.lab
             side = Side.BASE if name == "base" else Side.PATCHED
             pending = self._pool.submit(self._run, lab, build, side, name, keep)
             self._by_digest[build.digest] = pending
@@ -150,6 +149,10 @@ class Booter:
         run = functools.partial(trial.run, lab, built, self.place / name, keep=keep)
         return self._waited(run, name)
 
+    def _lab_beside_make(self) -> Lab:
+        guests = str(guests_beside_make(self.lab.plan))
+        return dataclasses.replace(self.lab, plan=dataclasses.replace(self.lab.plan, guests=guests))
+
     def _waited(self, run: Callable[[], Trial], name: str) -> TestedKernel:
         try:
             with folder.writing(self.place / name):
@@ -172,14 +175,6 @@ class Booter:
             self._pool.shutdown(wait=True)
             raise
         self._pool.shutdown(wait=True)
-
-
-def _beside_make(lab: Lab) -> Lab:
-    """Leave half of the CPUs to make: starting a guest takes as much CPU time as thirty tests."""
-    if lab.plan.guests.isdecimal():
-        return lab
-    guests = max(1, len(os.sched_getaffinity(0)) // 2)
-    return dataclasses.replace(lab, plan=dataclasses.replace(lab.plan, guests=str(guests)))
 
 
 class Tests:

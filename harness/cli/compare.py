@@ -4,18 +4,16 @@
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
-import tempfile
-import time
 from pathlib import Path
 
-from harness import compare, errors, history, paths
+from harness import compare, history, paths
 from harness.cli import differences
 from harness.cli.parser import typed_plan
+from harness.lab import folder as run_folder
 from harness.progress import Progress
 from harness.results import store
-
-_ELSEWHERE = "name another folder with --out DIR"
 
 
 def run(options: argparse.Namespace, progress: Progress) -> int:
@@ -30,12 +28,13 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
             options.verb, options.command, progress.say, db=options.db, uses=uses
         ) as recording,
     ):
-        folder = _evidence_folder(options.out)
+        plan = typed_plan(options, ())
+        run_folder.check(plan)
+        started = datetime.datetime.now(datetime.UTC)
+        folder = run_folder.make(plan, started, options.command, "compare")
         recording.at(folder)
-        comparison = compare.compare(
-            base, patched, options.reruns, folder, progress, typed_plan(options, ())
-        )
-        with paths.writing(folder, _ELSEWHERE):
+        with run_folder.writing(folder):
+            comparison = compare.compare(base, patched, options.reruns, folder, progress, plan)
             store.save_comparison(folder, comparison)
         recording.finish(comparison.verdict)
     if options.json:
@@ -51,16 +50,3 @@ def _folder(word: Path, db: str) -> Path:
     if word.exists() or len(word.parts) > 1:
         return word
     return history.find_folder(str(word), db=db)
-
-
-def _evidence_folder(out: Path | None) -> Path:
-    """Create the folder for the logs; it must not contain another comparison."""
-    if not out:
-        runs = paths.state("runs")
-        return Path(tempfile.mkdtemp(prefix=f"{time.strftime('%Y%m%d-%H%M%S')}-compare-", dir=runs))
-    folder = out.absolute()
-    with paths.writing(folder, _ELSEWHERE):
-        folder.mkdir(parents=True, exist_ok=True)
-    if (folder / store.COMPARISON).exists():
-        raise errors.HostFault(f"{folder} already holds a comparison", hint=_ELSEWHERE)
-    return folder

@@ -7,17 +7,16 @@ import argparse
 import dataclasses
 import json
 import os
-import time
 from collections.abc import Iterator
+from pathlib import Path
 
-from harness import errors, history, matrix, options, paths
+from harness import errors, history, matrix, options, paths, publish
 from harness.cli import terminal
 from harness.cli.parser import typed_plan
 from harness.cli.terminal import Line, ended_text, verdict_text
 from harness.lab import folder as run_folder
 from harness.model import AXES, RunMatrix
 from harness.progress import Progress, clock
-from harness.publish import html
 from harness.results import store
 
 
@@ -45,13 +44,10 @@ def run(typed: argparse.Namespace, progress: Progress) -> int:
 def _new(typed: argparse.Namespace) -> RunMatrix:
     if typed.file is None:
         raise errors.UsageError("no matrix was given", hint="harness matrix FILE.toml")
-    name = typed.file.stem
-    plan = typed_plan(typed, ())
-    folder = plan.out or paths.state("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}"
     return RunMatrix(
-        name=name,
-        folder=folder.absolute(),
-        plan=dataclasses.replace(plan, out=None),
+        name=typed.file.stem,
+        folder=Path(),  # run_matrix makes it
+        plan=typed_plan(typed, ()),
         cells=matrix.read(typed.file),
         command=typed.command,
     )
@@ -99,4 +95,4 @@ def _lines(found: RunMatrix, *, listed: bool) -> Iterator[Line]:
             yield f"\n{cell.name}: {cell.text}"
     yield ""
     yield verdict_text(found.verdict).append(f" {found.name}", "")
-    yield f"report   {found.folder / html.FILE}"
+    yield f"report   {found.folder / publish.PAGE}"

@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import TextIO
 
 from harness import errors, history, paths
-from harness.cli.arguments.results import PAGE
 from harness.cli.ci import put, tell_github
 from harness.errors import UsageError
 from harness.history.histories import TestHistory
 from harness.progress import Progress
-from harness.publish import code_annotations, markdown, outputs
+from harness.publish import PAGE, code_annotations, markdown, outputs
 from harness.publish.html import Page, page, run_page, write
 from harness.publish.outputs import OUTPUTS, OutputChoices
 from harness.results import store

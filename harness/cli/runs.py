@@ -14,7 +14,7 @@ from pathlib import Path
 import rich.table
 from rich.text import Text
 
-from harness import errors, paths, serial
+from harness import errors, paths, publish, serial
 from harness.cli import terminal
 from harness.cli.terminal import Line, ago, ended_text
 from harness.history import lookup
@@ -35,7 +35,7 @@ RESULTS: dict[str, Callable[[Path], object]] = {
     store.MATRIX: store.load_matrix,
 }
 _FILES = {
-    "report.html": "page",
+    publish.PAGE: "page",
     "junit.xml": "junit",
     store.CHECK: "matrix",
     store.COMPARISON: "compared",

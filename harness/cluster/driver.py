@@ -13,7 +13,6 @@ import dataclasses
 import functools
 import json
 import queue
-import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -21,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import paths, serial
-from harness.cluster import placement, request, worker
+from harness.cluster import parcels, placement, request, worker
 from harness.cluster.placement import BuildPlace, Durations, KnownWorker, QueuedTrial
 from harness.cluster.relayed import RelayedTrial
 from harness.cluster.request import RefusedReply, TrialReply, TrialRequest
@@ -65,7 +64,7 @@ class Cluster:
 
     def __init__(self, client: Any, progress: Progress, shares: dict[str, tuple[int, ...]]) -> None:
         self._client, self._progress = client, progress
-        self.token = f".cluster-{secrets.token_hex(8)}"
+        self.token = parcels.new_token()
         self.workers: dict[str, KnownWorker] = {}
         self.durations = Durations()
         self._topic = f"harness-{self.token}"
@@ -82,20 +81,17 @@ class Cluster:
     @contextlib.contextmanager
     def working(self) -> Iterator[Cluster]:
         """Let workers join during the context; at its end, all trials have ended."""
-        token = paths.cache() / self.token
-        with paths.writing(token):
-            token.touch()
-        thread = threading.Thread(target=self._work, name="harness-cluster", daemon=True)
-        thread.start()
-        try:
-            self._client.subscribe_topic(self._topic, lambda event: self._hear(event[1]))
-            self._client.register_plugin(self._plugin)
-            yield self
-        finally:
-            self._cancel()
-            self._over.set()
-            thread.join()
-            token.unlink(missing_ok=True)
+        with parcels.token_file(self.token):
+            thread = threading.Thread(target=self._work, name="harness-cluster", daemon=True)
+            thread.start()
+            try:
+                self._client.subscribe_topic(self._topic, lambda event: self._hear(event[1]))
+                self._client.register_plugin(self._plugin)
+                yield self
+            finally:
+                self._cancel()
+                self._over.set()
+                thread.join()
 
     def wait(self, count: int, coming: Callable[[], bool]) -> None:
         """Wait for so many workers, as long as they are ``coming``.

@@ -10,10 +10,10 @@ import itertools
 from collections.abc import Callable
 from pathlib import Path
 
-from harness.cluster import suite_files, worker
+from harness.cluster import parcels, worker
 from harness.cluster.driver import Cluster
+from harness.cluster.parcels import Packer
 from harness.cluster.request import TrialReply, TrialRequest, digest_of
-from harness.cluster.sources import Packer
 from harness.errors import HarnessError, HostFault, LacksRelease, Uncollected
 from harness.lab import trial
 from harness.lab.kernels import Built, Lab
@@ -69,7 +69,7 @@ class RemoteLab:
         """
         plan = plan or self.lab.plan
         if plan.suites not in self._suites:
-            self._suites[plan.suites] = suite_files.pack(plan)
+            self._suites[plan.suites] = parcels.pack_suites(plan)
         wanted = TrialRequest(
             plan=_travelling(plan),
             request=self.lab.request,

@@ -27,7 +27,7 @@ import distributed
 
 import harness
 from harness import architectures, build, git, paths, process, serial, tree
-from harness.cluster import request, sources, suite_files
+from harness.cluster import parcels, request
 from harness.cluster.relayed import EvidenceTail, RelayedProgress
 from harness.cluster.request import Fault, TrialReply, TrialRequest
 from harness.errors import HarnessError, HostFault, Interrupted
@@ -122,7 +122,7 @@ def describe(name: str, token: str = "") -> WorkerRecord:
         kvm=kvm,
         qemu=qemu,
         compilers=tuple(dict.fromkeys(compilers)),
-        shared=sources.shares_cache(token),
+        shared=parcels.shares_cache(token),
         built=_built(),
     )
 
@@ -258,8 +258,8 @@ def _performed(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         assert wanted.sources is not None
-        start = sources.ready(wanted.sources, pack, wanted.token, progress)
-        plan = suite_files.unpacked(wanted.plan, suites)
+        start = parcels.ready(wanted.sources, pack, wanted.token, progress)
+        plan = parcels.with_suites(wanted.plan, suites)
         lab = Lab(
             *(plan, wanted.request, wanted.toolchain, wanted.accel, progress, wanted.followed),
             *(wanted.base, wanted.tip, wanted.counted),

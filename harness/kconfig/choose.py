@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 
-from harness.kconfig.expression import LEVELS, Expression, Name, Not, Pair, level, names, show
+from harness.kbuild.expression import LEVELS, Expression, Name, Not, Pair, level, names, show
 from harness.kconfig.reader import Conditional, KconfigEntry, KconfigOptions
 
 _DEPTH = 24  # of dependencies of dependencies

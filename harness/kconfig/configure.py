@@ -48,20 +48,14 @@ def configure(
             f"{source} is not a kernel tree: it has no Kconfig",
             hint="--tree DIR names a kernel's git tree, --kernel 7.2 a release",
         )
-    wanted = _wanted(source, toolchain, request)
     config = out / ".config"
     count = f"{len(request.options)} options"
     with paths.writing(out), progress.stage("configure", count) as stage:
-        if unchanged := _unchanged(source, out, wanted, toolchain):
-            text = config.read_text()
-        else:
-            text = _make_config(source, out, wanted, toolchain)
+        unchanged = _update(source, out, request, toolchain)
+        text = config.read_text()
         if missing := compare(request, text):
             reasons = explain(source, missing, text, toolchain.arch)
             _accept(missing, reasons, progress)
-        if not unchanged:
-            unchanged = _install(out, text)
-            (out / _STAMP).write_text(_inputs(source, out, wanted, toolchain))
         on = sum(value in ("y", "m") for value in values(text).values())
         end = ", unchanged" if unchanged else ""
         stage.finish(f"{count} requested and set, {on} on in total{end}")
@@ -74,17 +68,20 @@ def attempt(source: Path, out: Path, request: Request, toolchain: Toolchain) -> 
     Raises NotConfigured only if there is no configuration at all.
     """
     with paths.writing(out):
-        text = _make_config(source, out, _wanted(source, toolchain, request), toolchain)
-        _install(out, text)
-    return values(text)
+        _update(source, out, request, toolchain)
+        return values((out / ".config").read_text())
 
 
-def _install(out: Path, text: str) -> bool:
-    """Move the new .config into place unless it is unchanged; return whether it is unchanged."""
-    config = out / ".config"
+def _update(source: Path, out: Path, request: Request, toolchain: Toolchain) -> bool:
+    """Bring the .config as close to the request as possible; return whether it is unchanged."""
+    config, wanted = out / ".config", _wanted(source, toolchain, request)
+    if _unchanged(source, out, wanted, toolchain):
+        return True
+    text = _make_config(source, out, wanted, toolchain)
     same = config.exists() and config.read_text() == text
     if not same:
         (out / _NEW).replace(config)
+    (out / _STAMP).write_text(_inputs(source, out, wanted, toolchain))
     return same
 
 

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from harness import architectures
+from harness.kbuild.expression import LEVELS, Expression, doubtful, level, names, show, unmet
 from harness.kconfig import reader
-from harness.kconfig.expression import LEVELS, Expression, doubtful, level, names, show, unmet
 from harness.kconfig.fragment import ConfigDifference, values
 from harness.kconfig.reader import KconfigEntry, KconfigOptions
 

@@ -10,21 +10,20 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from harness import architectures, git, kbuild, paths
 from harness.diff import FileDiff
+from harness.kbuild import includes
+from harness.kbuild.expression import ALWAYS, Expression, Name, both, either, level
+from harness.kbuild.includes import Inclusion, is_public
+from harness.kbuild.makefiles import Makefiles
 from harness.kconfig import guards
 from harness.kconfig.choose import Chooser, NewValues
-from harness.kconfig.expression import ALWAYS, Expression, Name, both, either, level
-from harness.kconfig.makefiles import Makefiles
 from harness.kconfig.reader import KconfigOptions, read_kconfig
 from harness.model import Followed, Option, Request
 
 ORIGIN = "the series"
 _NEW_OPTION = re.compile(r"^\s*(?:menu)?config\s+(\w+)\s*$")
-_INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]')
-_UP = re.compile(r"^(?:\.\.?/)+")
 # Files that may include a public header, in the order in which they are searched: reading the
 # drivers takes five times as long as the rest, and headers only matter if no source includes it.
 _CORE = (
@@ -47,13 +46,6 @@ class NeededCondition:
     condition: Expression
     where: str
     purpose: str
-
-
-class Inclusion(NamedTuple):
-    """A line of ``user`` that includes another file."""
-
-    user: str
-    line: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -214,11 +206,11 @@ class _Needs:
     def _including(self, files: Sequence[str]) -> dict[str, list[Inclusion]]:
         """Return where each of the files is included, in a few searches of the tree."""
         found: dict[str, list[Inclusion]] = {file: [] for file in files}
-        local = [file for file in files if not _is_public(file)]
+        local = [file for file in files if not is_public(file)]
         self._search(local, {posixpath.dirname(file) for file in local}, found)
         unused = [file for file in local if not found[file] and file.count("/") > 1]
         self._search(unused, {posixpath.dirname(posixpath.dirname(f)) for f in unused}, found)
-        public = [file for file in files if _is_public(file)]
+        public = [file for file in files if is_public(file)]
         own = f"arch/{self.arch_folder}"
         for places, kind in (((own, *_CORE), "c"), (_DRIVERS, "c"), ((own, *_HEADERS), "h")):
             self._search(public, [f"{place}/*.{kind}" for place in places], found)
@@ -234,28 +226,9 @@ class _Needs:
         self, files: Sequence[str], places: Collection[str], found: dict[str, list[Inclusion]]
     ) -> None:
         """Add the lines that include one of the files, in the files that match ``places``."""
-        if not files:
-            return
-        words = [word for file in files for word in ("-e", _included_as(file))]
-        argv = ("grep", "-n", "-F", *words, self.sources.tree, "--", *sorted(places))
-        patterns = {"GIT_LITERAL_PATHSPECS": None}
-        result = git.run(self.sources.repo, *argv, env=patterns, check=False)
-        for line in result.stdout.splitlines():
-            name, number, text = line.partition(":")[2].split(":", 2)
-            if (match := _INCLUDE.match(text)) and name.endswith(kbuild.SOURCES):
-                meant = included_files(match[1], name, files)
-                if '"' in text and self._is_another(match[1], name, meant):
-                    continue
-                for file in meant:
-                    found[file].append(Inclusion(name, int(number)))
-
-    def _is_another(self, words: str, user: str, meant: Sequence[str]) -> bool:
-        """Whether ``#include "words"`` means a file beside ``user``, and none of ``meant``."""
-        beside = posixpath.normpath(posixpath.join(posixpath.dirname(user), words))
-        if not meant or beside in meant:
-            return False
-        tree = self.sources.tree
-        return git.run(self.sources.repo, "cat-file", "-e", f"{tree}:{beside}", check=False).ok
+        repo, tree = self.sources.repo, self.sources.tree
+        for file, inclusion in includes.inclusions(repo, files, places, tree):
+            found[file].append(inclusion)
 
     def _through(
         self, path: str, including: Mapping[str, Sequence[Inclusion]], depth: int
@@ -288,23 +261,3 @@ class _Needs:
         """Return when the line that includes a file is compiled."""
         text = git.content(self.sources.repo, self.sources.tree, one.user) or ""
         return guards.conditions(text, {one.line}).get(one.line, ALWAYS)
-
-
-def included_files(words: str, user: str, files: Sequence[str]) -> Sequence[str]:
-    """Return which of the files an ``#include`` in ``user`` may mean; the one beside it first."""
-    beside = posixpath.normpath(posixpath.join(posixpath.dirname(user), words))
-    if beside in files:
-        return (beside,)
-    end = _UP.sub("", words)
-    return [file for file in files if f"/{file}".endswith((f"/{end}", f"/uapi/{end}"))]
-
-
-def _is_public(header: str) -> bool:
-    return "include/" in header
-
-
-def _included_as(file: str) -> str:
-    """Return what an #include of a file ends with."""
-    if not _is_public(file):
-        return posixpath.basename(file)
-    return file.partition("include/")[2].removeprefix("uapi/")

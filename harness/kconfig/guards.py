@@ -11,7 +11,7 @@ import functools
 import re
 from collections.abc import Collection, Iterator
 
-from harness.kconfig.expression import ALWAYS, Expression, Not, both, read
+from harness.kbuild.expression import ALWAYS, Expression, Not, both, read
 
 _DIRECTIVE = re.compile(r"^\s*#\s*(if|ifdef|ifndef|elif|elifdef|elifndef|else|endif)\b(.*)$")
 _COMMENT = re.compile(r"/\*.*?(?:\*/|$)|//.*")

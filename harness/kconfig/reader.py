@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness.kconfig.expression import Expression, Name, Not, Pair, read, tokens
+from harness.kbuild.expression import Expression, Name, Not, Pair, read, tokens
 
 _TYPES = ("bool", "tristate", "int", "hex", "string")
 _PROPERTY = re.compile(

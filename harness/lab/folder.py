@@ -33,10 +33,14 @@ def check(plan: Plan) -> None:
         raise HostFault(f"cannot write the run's folder {folder}", hint=elsewhere)
 
 
-def make(plan: Plan, started: datetime.datetime, command: tuple[str, ...]) -> Path:
-    """Create the run's folder with the series' mails; HostFault if it already holds a run."""
+def make(plan: Plan, started: datetime.datetime, command: tuple[str, ...], name: str = "") -> Path:
+    """Create the run's folder with the series' mails; HostFault if it already holds a run.
+
+    ``name`` is a part of the folder's name, unless --out chooses one; otherwise the series' name.
+    """
+    name = name or (plan.series.name if plan.series else "kernel")
     with writing(plan.out or paths.state("runs")):
-        folder = _claimed(plan, started, shlex.join(command))
+        folder = _claimed(plan.out, f"{started:%Y%m%d-%H%M%S}-{name}", shlex.join(command))
         if plan.series is not None:
             (folder / evidence.SERIES).mkdir(exist_ok=True)
             for patch in plan.series.patches:
@@ -46,19 +50,19 @@ def make(plan: Plan, started: datetime.datetime, command: tuple[str, ...]) -> Pa
     return folder
 
 
-def _claimed(plan: Plan, started: datetime.datetime, command: str) -> Path:
+def _claimed(out: Path | None, name: str, command: str) -> Path:
     """Claim a folder that no other run uses, even a run that starts in the same second."""
-    if plan.out is not None:
-        plan.out.mkdir(parents=True, exist_ok=True)
+    if out is not None:
+        out = out.absolute()
+        out.mkdir(parents=True, exist_ok=True)
         try:
-            with (plan.out / store.COMMAND).open(
+            with (out / store.COMMAND).open(
                 "x", encoding="utf-8", errors="surrogateescape"
             ) as file:
                 file.write(command + "\n")
         except FileExistsError:
-            raise _is_taken(plan.out) from None
-        return plan.out
-    name = f"{started:%Y%m%d-%H%M%S}-{plan.series.name if plan.series else 'kernel'}"
+            raise _is_taken(out) from None
+        return out
     for number in itertools.count(1):
         folder = paths.state("runs") / (name if number == 1 else f"{name}-{number}")
         with contextlib.suppress(FileExistsError):
@@ -69,7 +73,7 @@ def _claimed(plan: Plan, started: datetime.datetime, command: str) -> Path:
 
 
 def _taken(folder: Path) -> bool:
-    return (folder / store.COMMAND).exists() or (folder / store.RUN).exists()
+    return any((folder / name).exists() for name in (store.COMMAND, store.RUN, store.COMPARISON))
 
 
 def _is_taken(folder: Path) -> HostFault:

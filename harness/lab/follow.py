@@ -8,7 +8,7 @@ from, the lines with the kernel that they are about.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from harness import architectures, build, diff, git, kconfig, paths, serial
@@ -33,12 +33,12 @@ def followed(
     request: Request,
     toolchain: Toolchain,
     more: tuple[str, ...],
-    config: Callable[[], str | None],
+    config: Callable[[], Mapping[str, str] | None],
 ) -> Followed | None:
     """Return the options that the commits from ``base`` to ``tip`` need, from the cache or new.
 
-    ``config`` returns the text of a .config of the request alone.  If it returns None, nothing new
-    can be found out, and the result may be None.
+    ``config`` returns the values in a .config of the request alone.  If it returns None, nothing
+    new can be found out, and the result may be None.
     """
     inputs = (_OPTIONS_GENERATION, base.tree, tip.tree, request.digest, str(toolchain), *more)
     name = hashlib.sha256("\n".join(inputs).encode()).hexdigest()[:24]
@@ -46,11 +46,11 @@ def followed(
     try:
         return serial.read(kept, Followed)
     except (OSError, serial.DamagedError):
-        text = config()
-    if text is None:
+        values = config()
+    if values is None:
         return None
     sources = kconfig.SeriesSources(tip.path, tip.tree, changed(base, tip), more)
-    found = kconfig.follow(sources, kconfig.values(text), request, toolchain.arch)
+    found = kconfig.follow(sources, values, request, toolchain.arch)
     with paths.writing(kept):
         serial.write(kept, found)
     return found

@@ -6,14 +6,14 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from harness import build, git, kbuild, kconfig, paths, source, tree
 from harness.adaptors import Sources
 from harness.errors import BreaksBuild, NotBuilt, NotConfigured, UsageError
 from harness.guest import accel
-from harness.lab import coverage, follow, suggest, suites
+from harness.lab import coverage, follow, suites
 from harness.lab.plan import BOOTS
 from harness.model import (
     NOTHING_FOLLOWED,
@@ -109,9 +109,9 @@ class Lab:
         if self.plan.no_follow or series is None:
             return lab
 
-        def config() -> str | None:
+        def config() -> Mapping[str, str] | None:
             if kept := self.kept(base):
-                return kept.config.read_text()
+                return kconfig.values(kept.config.read_text())
             return self._configured(slot, base, tip) if held else None
 
         found = follow.followed(base, tip, self.request, self.toolchain, series.follow, config)
@@ -122,16 +122,22 @@ class Lab:
         request = Request((*self.request.options, *found.options))
         return dataclasses.replace(lab, request=request, followed=found)
 
-    def _configured(self, slot: tree.Slot, base: Checkout, tip: Checkout) -> str:
-        """Configure the base, or the tip if an option only exists there; return the .config."""
+    def _configured(self, slot: tree.Slot, base: Checkout, tip: Checkout) -> dict[str, str]:
+        """Configure the base, or the tip if an option only exists there; return the values.
+
+        What was requested may need options that the series needs too, and so be missing yet: if it
+        is in the end, the build says why.
+        """
+        found: dict[str, str] = {}
         for checkout in (base, tip):
             slot.check_out(checkout)
             with contextlib.suppress(NotConfigured):
-                return kconfig.configure(
-                    *(checkout.path, self.folder(checkout), self.request),
-                    *(self.toolchain, self.progress),
-                ).read_text()
-        return ""  # the build will say why
+                out = self.folder(checkout)
+                found = kconfig.attempt(checkout.path, out, self.request, self.toolchain)
+                missing = kconfig.compare(self.request, (out / ".config").read_text())
+                if all(difference.option.optional for difference in missing):
+                    break
+        return found
 
     def with_suites(self, source: Source, *, suggesting: bool = False) -> Lab:
         """Add the Kconfig options that the plan's suites need of the tree to the request.
@@ -141,7 +147,7 @@ class Lab:
         sources = Sources(source.repo, source.commit, self.toolchain)
         request, plan = suites.with_options(self.request, self.plan, sources), self.plan
         if suggesting:
-            found = suggest.for_plan(plan, sources, self.progress)
+            found = suites.for_plan(plan, sources, self.progress)
             names = tuple(suite.name for suite in found)
             plan = dataclasses.replace(plan, suites=(*plan.suites, *names) or (str(BOOTS),))
             request = suites.with_more(request, [o for suite in found for o in suite.options])

@@ -6,6 +6,8 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import itertools
+import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -183,3 +185,13 @@ def trusted(plan: Plan) -> Plan:
     return dataclasses.replace(
         plan, notes=(*plan.series.notes, *trust.require(plan.series, plan.trust))
     )
+
+
+def guests_beside_make(plan: Plan, most: int = sys.maxsize) -> int:
+    """Return how many guests may run while make does: --guests, or one for every two processors.
+
+    Starting a guest takes as much processor time as thirty tests.
+    """
+    if plan.guests.isdecimal():
+        return int(plan.guests)
+    return max(1, min(most, len(os.sched_getaffinity(0)) // 2))

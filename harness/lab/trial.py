@@ -12,6 +12,7 @@ import contextlib
 import dataclasses
 import hashlib
 import math
+import os
 import shlex
 import shutil
 import signal
@@ -41,6 +42,7 @@ from harness.model import (
     Test,
     Trial,
 )
+from harness.plugin import suite_files
 from harness.progress import Progress, Stage
 from harness.results import evidence, journal, store
 from harness.results.evidence import DecodedSplat
@@ -254,25 +256,13 @@ def _kept_folder(plan: Plan, kernel: Kernel, accel: Accel, places: Mapping[str, 
     rest = (plan.hold_for, plan.vmcore, plan.pytest_args, *plan.ignored_splats)
     how = (kernel.key, *guest, *tests, *only, *rest, *adapted)
     digest = hashlib.sha256(repr(how).encode())
-    own = [plan.folder / suite for suite in plan.suites if not adaptors.parse(suite)]
-    for folder in (*own, Path(harness.__file__).parent):
-        top = Path(str(folder).partition("::")[0])
-        digest.update(str(folder).encode())
-        files = sorted(top.rglob("*.py")) if top.is_dir() else [top] if top.is_file() else []
-        for file in [*files, *shared_files(top, plan.folder)]:
-            digest.update(f"{file}\0".encode() + file.read_bytes())
+    digest.update(os.fsencode("\0".join((str(plan.folder), *plan.suites))))
+    own = sorted(Path(harness.__file__).parent.rglob("*.py"))
+    for file in dict.fromkeys([*suite_files.of_plan(plan), *own]):
+        digest.update(os.fsencode(file) + b"\0")
+        with contextlib.suppress(OSError):  # nor can a guest read it
+            digest.update(file.read_bytes())
     return paths.cache("baselines") / digest.hexdigest()[:24]
-
-
-def shared_files(suite: Path, top: Path) -> list[Path]:
-    """Files above a suite that its tests may use: modules and packages beside a conftest.py."""
-    shared: list[Path] = []
-    for folder in suite.parents:
-        if folder.is_relative_to(top) and (folder / "conftest.py").is_file():
-            shared += sorted(folder.glob("*.py"))
-            packages = [init.parent for init in folder.glob("*/__init__.py")]
-            shared += sorted(file for package in packages for file in package.rglob("*.py"))
-    return shared
 
 
 def _is_complete(folder: Path) -> bool:

@@ -69,9 +69,8 @@ if typing.TYPE_CHECKING:
         looks_running,
     )
     from harness.model.plan import Plan
-    from harness.model.run import FailureGroup, Run
+    from harness.model.run import FailureGroup, Run, Span
     from harness.model.series import Checkout, Patch, Series, Source
-    from harness.model.span import Span
     from harness.model.verdict import ALLOWED, BROKEN, Change, ChangeKind, Verdict, change_kind
 
 __all__ = [
@@ -150,7 +149,7 @@ __all__ = [
 
 # In the order of the search for a name: each imports only modules before it.
 _MODULES = (
-    *("span", "series", "plan", "kernel", "lines", "coverage", "outcome", "verdict"),
+    *("series", "plan", "kernel", "lines", "coverage", "outcome", "verdict"),
     *("comparison", "check", "run", "bisection", "mutation", "matrix"),
 )
 

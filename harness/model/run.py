@@ -12,8 +12,17 @@ from harness.model.lines import SeriesLines
 from harness.model.outcome import Outcome, Splat, Test, Trial
 from harness.model.plan import Plan
 from harness.model.series import Series, Source
-from harness.model.span import Span
 from harness.model.verdict import ALLOWED, BROKEN, Change, ChangeKind, Verdict
+
+
+@dataclasses.dataclass(frozen=True)
+class Span:
+    """A stage of a run; ``began`` is in seconds since the epoch, ``what`` its progress line."""
+
+    name: str
+    what: str
+    began: float
+    seconds: float
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,12 +8,11 @@ import concurrent.futures
 import contextlib
 import dataclasses
 import datetime
-import os
 import shlex
 import shutil
 import time
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from harness.cluster import connect
 from harness.errors import Interrupted, Untestable
 from harness.lab import folder as run_folder
 from harness.lab.kernels import Lab, find_source
+from harness.lab.plan import guests_beside_make
 from harness.model import (
     Mutant,
     MutantResult,
@@ -34,8 +34,7 @@ from harness.mutate import mutants, report, trials
 from harness.mutate.prepare import MutationPlan, Prepared, prepare
 from harness.mutate.trials import TestChooser
 from harness.mutate.workshop import MutantBuild, Workshop
-from harness.progress import Progress, Stage
-from harness.progress.rows import RowProgress
+from harness.progress import Progress, RowProgress, Stage
 from harness.results import store
 
 if typing.TYPE_CHECKING:
@@ -189,8 +188,10 @@ class Session:
                     workshop = Workshop(self.prepared, self.folder / _KERNELS)
                     stack.callback(shutil.rmtree, self.folder / _KERNELS, ignore_errors=True)
                     stack.callback(workshop.close)
-                    guests = stack.enter_context(_guests(self.prepared.lab.plan.guests))
-                    self._run(left, workshop, guests, stage)
+                    number = guests_beside_make(self.prepared.lab.plan)
+                    guests = concurrent.futures.ThreadPoolExecutor(number)
+                    stack.callback(guests.shutdown, wait=True, cancel_futures=True)
+                    self._run(left, workshop, guests, number, stage)
                 else:
                     self._run_remotely(self.remote, left, stage)
             except BaseException:
@@ -201,7 +202,14 @@ class Session:
                 report.write(self.mutation())
             stage.finish(report.headline(self.mutation()))
 
-    def _run(self, left: list[Mutant], workshop: Workshop, guests: _Guests, stage: Stage) -> None:
+    def _run(
+        self,
+        left: list[Mutant],
+        workshop: Workshop,
+        guests: concurrent.futures.Executor,
+        number_of_guests: int,
+        stage: Stage,
+    ) -> None:
         """Keep the workshop and the guests busy; record each result as it comes."""
         end = time.monotonic() + 60 * self.plan.minutes if self.plan.minutes else float("inf")
         total, numbers = len(self.results) + len(left), run_folder.free_numbers(self.folder)
@@ -231,8 +239,8 @@ class Session:
                 if trying.build and trying.build.kernel is None:
                     ready.remove(trying)
                     self._record(self._try(trying))
-            while ready and len(running) < guests.number:
-                running.add(guests.pool.submit(self._try, ready.popleft()))
+            while ready and len(running) < number_of_guests:
+                running.add(guests.submit(self._try, ready.popleft()))
             stage.update(len(self.results), total, report.headline(self.mutation()))
             waiting: list[concurrent.futures.Future[Any]] = [*running]
             waiting += [future for _, future in list(building)[:1]]
@@ -280,23 +288,3 @@ class Session:
         # The tests that killed others may have changed while this was built.
         wanted = self.chooser.trial(trying.wanted.mutant, trying.number)
         return trials.attempt(self.prepared, wanted, trying.build, self.folder)
-
-
-@dataclasses.dataclass(frozen=True)
-class _Guests:
-    """The threads in which trials run, one for each guest."""
-
-    number: int
-    pool: concurrent.futures.ThreadPoolExecutor
-
-
-@contextlib.contextmanager
-def _guests(wanted: str) -> Iterator[_Guests]:
-    """Run as many guests as --guests says, or one for every two processors: make uses the rest."""
-    processors = len(os.sched_getaffinity(0))
-    number = int(wanted) if wanted.isdigit() else max(1, processors // 2)
-    pool = concurrent.futures.ThreadPoolExecutor(number)
-    try:
-        yield _Guests(number, pool)
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)

@@ -11,16 +11,16 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import itertools
 import os
 import py_compile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from _pytest.assertion import rewrite
 from _pytest.pathlib import fnmatch_ex
 
-from harness import adaptors
+from harness.plugin import suite_files
 
 MOST = 2000  # modules; a folder with more is not only a suite
 
@@ -31,48 +31,20 @@ def compile_suite(config: pytest.Config, folder: Path) -> None:
     A file that cannot be compiled is left to the guests, whose pytest reports why.
     """
     patterns = config.getini("python_files")
-    named, others = _sources(config)
-    for path in dict.fromkeys([*named, *others]):
-        tests = path in named or path.name == "conftest.py"
+    start = config.invocation_params.dir
+    suites = [Path(os.path.normpath(start / path)) for path in suite_files.paths_of(config.args)]
+    found = suite_files.of_suites(
+        suites,
+        config.rootpath,
+        map(Path, config.getini("pythonpath")),
+        config.getini("norecursedirs"),
+    )
+    modules = (path for path in found if path.suffix == ".py" or path in suites)
+    for path in itertools.islice(dict.fromkeys(modules), MOST):
+        tests = path in suites or path.name == "conftest.py"
         tests = tests or any(fnmatch_ex(pattern, path) for pattern in patterns)
         with contextlib.suppress(Exception):
             _compile(config, path, folder, tests=tests)
-
-
-def _sources(config: pytest.Config) -> tuple[list[Path], list[Path]]:
-    """Return the files that the command line names, and others that may be imported with them."""
-    named: list[Path] = []
-    others: list[Path] = []
-    for word in config.args:
-        if adaptors.parse(word):
-            continue
-        path = Path(os.path.normpath(config.invocation_params.dir / word.partition("::")[0]))
-        if path.is_dir():
-            others += _below(path, config.getini("norecursedirs"))
-        else:
-            named.append(path)
-            others += path.parent.glob("*.py")
-        for top in [path, *path.parents]:
-            if top.is_relative_to(config.rootpath) and (top / "conftest.py").exists():
-                others += top.glob("*.py")
-    for top in map(Path, config.getini("pythonpath")):
-        others += top.glob("*.py")
-        for package in top.glob("*/__init__.py"):
-            others += _below(package.parent, config.getini("norecursedirs"))
-    return named, others[:MOST]
-
-
-def _below(top: Path, left_out: list[str]) -> Iterator[Path]:
-    """Yield the modules below a folder, without the folders into which pytest does not go."""
-    for where, folders, files in os.walk(top):
-        folders[:] = [
-            name
-            for name in folders
-            if not any(fnmatch_ex(pattern, Path(where, name)) for pattern in left_out)
-            and name != "__pycache__"
-            and not Path(where, name, "pyvenv.cfg").exists()
-        ]
-        yield from (Path(where, name) for name in files if name.endswith(".py"))
 
 
 def _cached_name(path: Path) -> str:

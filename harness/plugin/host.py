@@ -174,6 +174,7 @@ class HostSide:
         try:
             for guest in self.fleet.boot(count, ahead=again and self._replaces_soon):
                 self.watch.busy(guest.name)  # otherwise a silent guest would have no deadline
+            self._exit_if_over()  # those that started after the others were ended
         except BootFailed as failed:
             self._exit_if_over()
             name, record = failed.guest.name, failed.record

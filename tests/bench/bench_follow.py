@@ -26,8 +26,8 @@ import figures
 
 from harness import build, diff, git, kbuild, kconfig
 from harness.diff import FileDiff
+from harness.kbuild.expression import level
 from harness.kconfig import guards
-from harness.kconfig.expression import level
 from harness.kconfig.follow import SeriesSources, TreeOptions, read_tree
 from harness.model import Followed, Request
 from harness.progress import Progress

@@ -20,7 +20,7 @@ from test_bisect_verb import GREP, ID, LOOK, Bisect, plain, proven
 from test_check import DIR, HOLE, Check, findings, states
 
 from harness import git, source
-from harness.cluster import sources
+from harness.cluster import parcels
 from harness.errors import LacksRelease
 from harness.model import Checkout, Source
 from harness.progress import Progress
@@ -172,16 +172,16 @@ def files(repo: Path, commit: str) -> str:
 def test_a_small_tree_travels_whole(tmp_path: Path, caches: Callable[[str], None]) -> None:
     tree = faketree.make(tmp_path / "linux")
     base, tip = series_of_two(tree)
-    packer = sources.Packer(Source(tree, base.commit, "v7.2.13"))
+    packer = parcels.Packer(Source(tree, base.commit, "v7.2.13"))
     parcel, pack = packer.parcel(tree, base.commit, tip)
     assert parcel.release == ""
     caches("worker")
-    start = sources.ready(parcel, pack, "", QUIET)
+    start = parcels.ready(parcel, pack, "", QUIET)
     assert start.commit == base.commit
     assert files(start.repo, tip.commit) == files(tree, tip.commit)
     log = git.line(start.repo, "log", "--format=%s", f"{base.commit}..{tip.commit}")
     assert log.split() == ["two", "one"]
-    assert sources.ready(parcel, b"", "", QUIET) == start, "what is there need not travel"
+    assert parcels.ready(parcel, b"", "", QUIET) == start, "what is there need not travel"
 
 
 def test_a_thin_pack_is_completed_from_the_release(
@@ -192,10 +192,10 @@ def test_a_thin_pack_is_completed_from_the_release(
     release = faketree.make(tmp_path / "release")
     faketree.git(release, "commit", "--quiet", "--amend", "--message", "Linux 7.2.13")
     base, tip = series_of_two(tree)
-    packer = sources.Packer(Source(tree, base.commit, "v7.2.13"))
+    packer = parcels.Packer(Source(tree, base.commit, "v7.2.13"))
     whole = packer.parcel(tree, base.commit, tip)[1]
-    monkeypatch.setattr(sources, "SMALL", 1)
-    packer = sources.Packer(Source(tree, base.commit, "v7.2.13"))
+    monkeypatch.setattr(parcels, "SMALL", 1)
+    packer = parcels.Packer(Source(tree, base.commit, "v7.2.13"))
     parcel, pack = packer.parcel(tree, base.commit, tip)
     assert parcel.release == "7.2.13"
     assert len(pack) < len(whole) / 4
@@ -203,7 +203,7 @@ def test_a_thin_pack_is_completed_from_the_release(
     head = faketree.git(release, "rev-parse", "HEAD")
     found = Source(release / ".git", head, "v7.2.13")
     monkeypatch.setattr(source, "release", lambda *_: found)
-    start = sources.ready(parcel, pack, "", QUIET)
+    start = parcels.ready(parcel, pack, "", QUIET)
     assert files(start.repo, tip.commit) == files(tree, tip.commit)
 
 
@@ -214,16 +214,16 @@ def test_a_release_with_other_files_is_not_used(
     release = faketree.make(tmp_path / "release")
     head = faketree.commit(release, "distribution", {"debian/rules": "#\n"})
     base, tip = series_of_two(tree)
-    monkeypatch.setattr(sources, "SMALL", 1)
-    packer = sources.Packer(Source(tree, base.commit, "v7.2.13"))
+    monkeypatch.setattr(parcels, "SMALL", 1)
+    packer = parcels.Packer(Source(tree, base.commit, "v7.2.13"))
     parcel, pack = packer.parcel(tree, base.commit, tip)
     found = Source(release / ".git", head, "v7.2.13")
     monkeypatch.setattr(source, "release", lambda *_: found)
     caches("worker")
     with pytest.raises(LacksRelease, match="other files"):
-        sources.ready(parcel, pack, "", QUIET)
+        parcels.ready(parcel, pack, "", QUIET)
     packer.whole = True
-    start = sources.ready(*packer.parcel(tree, base.commit, tip), "", QUIET)
+    start = parcels.ready(*packer.parcel(tree, base.commit, tip), "", QUIET)
     assert files(start.repo, tip.commit) == files(tree, tip.commit)
 
 

@@ -79,6 +79,16 @@ def test_without_a_rerun_the_word_is_not_used(project: Compared) -> None:
     assert "rerun" not in err
 
 
+def test_a_comparison_has_a_folder_of_its_own(project: Compared) -> None:
+    code, _, err = project.compare(project.out, project.out)
+    assert code == 0, err
+    (command,) = (project.path / "state").glob("runs/*-compare/command")
+    assert command.read_text().startswith("harness compare")
+    code, _, err = project.compare(project.out, project.out, "--out", project.out)
+    assert code == 128, err
+    assert "already holds a run" in err
+
+
 def test_a_kernel_that_is_gone_leaves_a_suspicion(project: Compared) -> None:
     for image in (project.cache / "kernels").glob("*/image"):
         image.unlink()

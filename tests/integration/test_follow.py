@@ -122,6 +122,23 @@ def test_what_is_left_out_is_named_and_limits_the_verdict(project: Project) -> N
     assert "fs/configfs/dir.c:13: it needs FAKE_DRIVER to be off, and other lines need it on" in err
 
 
+def test_a_request_that_needs_what_the_series_needs_is_no_mistake(project: Project) -> None:
+    project.patch("fs/configfs/dir.c", "\n#ifdef CONFIG_FAKE_FEATURE\nint fake_on = 1;\n#endif\n")
+    code, run, err = project.run("CONFIG_FAKE_DRIVER=y")
+    assert code == 0, err
+    assert "✗" not in err
+    assert [option["name"] for option in run["followed"]] == ["FAKE_FEATURE"]
+    assert "CONFIG_FAKE_DRIVER=y" in (project.out / "base" / "config").read_text()
+
+
+def test_a_request_that_nothing_can_meet_is_refused_once_with_its_reason(project: Project) -> None:
+    project.patch("fs/configfs/dir.c", "\nint configfs_more;\n")
+    code, _, err = project.run("CONFIG_FAKE_DRIVER=y")
+    assert code == 125, err
+    assert err.count("✗") == 1
+    assert err.count("but is not set: depends on FAKE_FEATURE, which is n") == 1
+
+
 def test_an_option_that_the_series_adds_is_left_out_of_the_base(project: Project) -> None:
     kconfig = (project.tree / "Kconfig").read_text()
     makefile = (project.tree / "Makefile").read_text()

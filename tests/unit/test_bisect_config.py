@@ -10,8 +10,8 @@ import pytest
 
 from harness.bisect import config
 from harness.bisect.config import ConfigSpace
+from harness.kbuild.expression import level
 from harness.kconfig import reader
-from harness.kconfig.expression import level
 from harness.model import Call, Candidate, Option, Request
 
 KCONFIG = """

@@ -11,8 +11,7 @@ from harness.bisect.flaky import Decision, RunCount
 from harness.bisect.hunt import SearchProgress
 from harness.bisect.search import GraphSearch, chain
 from harness.model import Call, Candidate
-from harness.progress import Progress, Stage
-from harness.progress.rows import RowProgress
+from harness.progress import Progress, RowProgress, Stage
 
 
 def test_the_remaining_time_is_estimated_from_the_steps_alone(

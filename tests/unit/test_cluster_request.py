@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from harness import errors, serial
-from harness.cluster import connect, request
+from harness.cluster import connect, parcels, request
 from harness.cluster.request import Fault, RefusedReply, TrialReply
 from harness.errors import UsageError
 
@@ -31,6 +31,20 @@ def evidence(folder: Path) -> bytes:
     (folder / "link").symlink_to("guests/0/console.log")
     (folder / "outside").symlink_to("/etc/passwd")
     return request.archive_folder(folder)
+
+
+def test_the_file_of_a_killed_driver_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path))
+    killed, living, own = (parcels.new_token() for _ in range(3))
+    (tmp_path / killed).touch()
+    with parcels.token_file(living):
+        assert not parcels.shares_cache(killed)
+        with parcels.token_file(own):
+            assert parcels.shares_cache(living)
+            assert parcels.shares_cache(own)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_arrives_as_it_left(tmp_path: Path) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import pytest
 
+from harness.kbuild.expression import level, read, show
 from harness.kconfig import request
 from harness.kconfig.explain import Reason, best_hint, reason
-from harness.kconfig.expression import level, read, show
 from harness.kconfig.fragment import compare, values
 from harness.kconfig.reader import KconfigOptions, read_kconfig
 

@@ -9,11 +9,12 @@ import pytest
 import sourcetree
 
 from harness import diff
+from harness.kbuild.expression import Name, both, either, level, read, show
+from harness.kbuild.includes import included_files
+from harness.kbuild.makefiles import Makefiles
 from harness.kconfig import guards
 from harness.kconfig.choose import CannotHave, Chooser, NewValues
-from harness.kconfig.expression import Name, both, either, level, read, show
-from harness.kconfig.follow import SeriesSources, TreeOptions, included_files
-from harness.kconfig.makefiles import Makefiles
+from harness.kconfig.follow import SeriesSources, TreeOptions
 from harness.kconfig.reader import read_kconfig
 from harness.model import Option, Request
 
@@ -47,6 +48,25 @@ FILES = {
 def makefiles(tmp_path: Path) -> Makefiles:
     sourcetree.write(tmp_path, FILES)
     return Makefiles(tmp_path, "x86")
+
+
+@pytest.mark.parametrize(
+    ("source", "option"),
+    [
+        ("lib/xz/b.c", "BCJ"),
+        ("lib/xz/a.c", "XZ"),
+        ("lib/string.c", ""),
+        ("fs/xfs/quota.c", "QUOTA"),
+        ("fs/xfs/noquota.c", "XFS"),
+        ("fs/xfs/libxfs/ag.c", "XFS"),
+        ("net/foo_main.c", "FOO"),
+        ("net/nobody.c", ""),
+    ],
+)
+def test_the_nearest_option_of_a_source_file(
+    makefiles: Makefiles, source: str, option: str
+) -> None:
+    assert makefiles.option(source) == option
 
 
 @pytest.mark.parametrize(

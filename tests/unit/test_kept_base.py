@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.lab import trial
+from harness.model import Plan
+from harness.plugin import suite_files
 
 
 @pytest.fixture
@@ -23,10 +24,27 @@ def suites(tmp_path: Path) -> Path:
 
 
 def test_suites_use_what_lies_beside_a_conftest(suites: Path) -> None:
-    shared = trial.shared_files(suites / "tests" / "nvmet", suites)
+    shared = suite_files.shared(suites / "tests" / "nvmet", suites)
     names = [str(file.relative_to(suites / "tests")) for file in shared]
     assert names == ["conftest.py", "shared.py", "lib/__init__.py", "lib/nvme.py"]
 
 
 def test_nothing_above_the_project_counts(suites: Path) -> None:
-    assert trial.shared_files(suites / "tests" / "nvmet", suites / "tests" / "nvmet") == []
+    assert list(suite_files.shared(suites / "tests" / "nvmet", suites / "tests" / "nvmet")) == []
+
+
+def test_what_a_single_test_may_import_or_read_counts(suites: Path) -> None:
+    (suites / "pyproject.toml").write_text('[tool.pytest.ini_options]\npythonpath = "more"\n')
+    for name in ("alone/test_c.py", "alone/near.py", "alone/data.bin", "more/far.py"):
+        (suites / name).parent.mkdir(exist_ok=True)
+        (suites / name).touch()
+    for name in ("tests/vfs/image.bin", "tests/vfs/venv/pyvenv.cfg", "tests/vfs/.git/HEAD"):
+        (suites / name).parent.mkdir(exist_ok=True)
+        (suites / name).touch()
+    plan = Plan(suites=("alone/test_c.py::test_x", "tests/vfs", "program:true"), folder=suites)
+    files = {str(file.relative_to(suites)) for file in suite_files.of_plan(plan)}
+    assert files == {
+        *("pyproject.toml", "alone/test_c.py", "alone/near.py", "more/far.py"),
+        *("tests/vfs/test_b.py", "tests/vfs/image.bin", "tests/conftest.py", "tests/shared.py"),
+        *("tests/lib/__init__.py", "tests/lib/nvme.py"),
+    }

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from patience import PATIENCE
 
-from harness.guest import GuestSpec
+from harness.guest import GuestHandle, GuestSpec
 from harness.plugin.deadlines import DeadlineWatch
 from harness.plugin.fleet import Fleet
+from harness.plugin.host import HostSide
 
 
 @pytest.fixture
@@ -162,3 +163,24 @@ def test_an_oops_counts_for_the_test_it_came_in(console: str, hurt: bool, tmp_pa
     fleet.spec = GuestSpec(image=tmp_path / "image", folder=tmp_path)
     assert fleet.hurt("guest0") is hurt
     assert not fleet.hurt("guest1")  # it has no console yet
+
+
+def test_guests_that_start_while_the_run_ends_do_not_outlive_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The deadline passes after the fleet's guests were listed, and before the next one is."""
+    side = HostSide.__new__(HostSide)
+    side.fleet, side.over = Fleet.__new__(Fleet), threading.Event()
+    side.watch = DeadlineWatch(0.0, PATIENCE, lambda *_: None, lambda: None)
+    side.fleet.started = []
+
+    def boot(_count: int, *, ahead: bool) -> list[GuestHandle]:
+        side._over()
+        side.fleet.started.append(GuestHandle(Path("0")))
+        return side.fleet.started
+
+    monkeypatch.setattr(side.fleet, "boot", boot)
+    monkeypatch.setattr(side, "_tell_trouble", lambda: None)
+    with pytest.raises(pytest.exit.Exception, match="the run is over its deadline"):
+        side._boot(1)
+    side.watch.close()

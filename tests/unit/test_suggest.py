@@ -9,7 +9,7 @@ import pytest
 import sourcetree
 
 from harness.adaptors import Sources
-from harness.lab import suggest
+from harness.lab import suites
 from harness.model import Patch, Series
 from harness.progress import Progress
 
@@ -57,10 +57,10 @@ def sources(tmp_path: Path) -> Sources:
 
 
 def names(sources: Sources, monkeypatch: pytest.MonkeyPatch, *files: str) -> dict[str, list[str]]:
-    monkeypatch.setattr(suggest, "_unbuildable", lambda *_: "")
+    monkeypatch.setattr(suites, "_unbuildable", lambda *_: "")
     patch = Patch(1, "subject", "author", Path("1.patch"), files)
     series = Series("s", Path(), (patch,), "digest")
-    found = suggest.suggested(series, sources, Progress(quiet=True))
+    found = suites.suggested(series, sources, Progress(quiet=True))
     return {suite.name: [option.name for option in suite.options] for suite in found}
 
 
@@ -90,7 +90,7 @@ def test_a_subsystem_without_tests_gets_none(
 def test_of_many_suites_those_are_chosen_that_are_named_like_a_file(
     sources: Sources, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(suggest, "_FEW", 0)
+    monkeypatch.setattr(suites, "_FEW", 0)
     assert "kunit:a_inode" in names(sources, monkeypatch, "fs/a/inode.c")
     assert "kunit:a_inode" not in names(sources, monkeypatch, "fs/a/dir.c")
 
@@ -100,7 +100,7 @@ def test_what_cannot_be_built_is_not_suggested(
 ) -> None:
     patch = Patch(1, "subject", "author", Path("1.patch"), ("fs/a/inode.c",))
     series = Series("s", Path(), (patch,), "digest")
-    found = suggest.suggested(series, sources, Progress())
+    found = suites.suggested(series, sources, Progress())
     assert [suite.name for suite in found] == ["kunit:a_inode"]  # the other has no real Makefile
     assert "not suggested: kselftest:filesystems/a: " in capsys.readouterr().err
 
@@ -117,4 +117,4 @@ def test_what_cannot_be_built_is_not_suggested(
     ],
 )
 def test_patterns_of_maintainers(pattern: str, file: str, expected: bool) -> None:
-    assert suggest.matches(pattern, file) is expected
+    assert suites.matches(pattern, file) is expected

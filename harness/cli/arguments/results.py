@@ -6,8 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from harness.cli.parser import Commands, add_options, add_verb
-
-PAGE = "report.html"  # the report's name in the run's folder
+from harness.publish import PAGE
 
 COMPARE = """\
 Compare two kernels: tests whose outcomes differ, new splats, new warnings, and changes

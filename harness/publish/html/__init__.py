@@ -11,10 +11,10 @@ from harness.publish.html import (
     run_page,
 )
 from harness.publish.html.failures import Ask
-from harness.publish.html.page import FILE, Page, write
+from harness.publish.html.page import Page, write
 from harness.results import store
 
-__all__ = ["FILE", "Ask", "Page", "page", "write"]
+__all__ = ["Ask", "Page", "page", "write"]
 
 
 def page(folder: Path, ask: Ask | None = None, check: Path | None = None) -> Page:

@@ -49,7 +49,7 @@ def of_check(folder: Path, ask: Ask | None = None) -> Page:
 def command(folder: Path) -> str:
     """Return the command line of a run or a check; empty if it was not recorded."""
     try:
-        return (folder / "command").read_text(encoding="utf-8", errors="replace").strip()
+        return (folder / store.COMMAND).read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
         return ""
 

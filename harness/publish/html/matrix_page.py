@@ -10,7 +10,8 @@ from pathlib import Path
 from harness.model import AXES, MatrixCell, RunMatrix, Verdict
 from harness.options import words
 from harness.progress import clock
-from harness.publish.html.page import FILE, MatrixRow, Page, Tile
+from harness.publish import PAGE
+from harness.publish.html.page import MatrixRow, Page, Tile
 from harness.results import store
 from harness.text import quantity
 
@@ -54,10 +55,10 @@ def _tiles(matrix: RunMatrix) -> Iterator[Tile]:
 
 
 def _row(matrix: RunMatrix, cell: MatrixCell) -> MatrixRow:
-    there = bool(cell.folder) and (matrix.folder / cell.folder / FILE).is_file()
+    there = bool(cell.folder) and (matrix.folder / cell.folder / PAGE).is_file()
     return MatrixRow(
         cell=cell,
         values=tuple(cell.value(axis) for axis in matrix.axes),
         kind=_KINDS.get(cell.verdict, "unknown"),
-        report=f"{cell.folder}/{FILE}" if there else "",
+        report=f"{cell.folder}/{PAGE}" if there else "",
     )

@@ -45,7 +45,6 @@ from harness.publish.html.test_table import KernelColumn, TestGroup, TestRow
 from harness.publish.html.timeline import Timeline
 from harness.results.regression import counts
 
-FILE = "report.html"  # the usual name of a page, in the folder that it is about
 FINDINGS = 200  # maximum number of findings of a patch
 WARNINGS = 100  # maximum number of compiler warnings
 

@@ -12,10 +12,11 @@ import dataclasses
 import functools
 import posixpath
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from harness.kconfig.expression import ALWAYS, Expression, Name, Not, Pair, both, either, level
+from harness import git
+from harness.kbuild.expression import ALWAYS, Expression, Name, Not, Pair, both, either, level
 
 # Lists of objects that end up in the image, beside the composites named after their object.
 _LISTS = {"obj", "lib", "core", "libs", "drivers", "net", "virt", "extra", "head", "vobjs"}
@@ -45,11 +46,15 @@ class ObjectList:
 
 
 class Makefiles:
-    """The Kbuild files below ``root``, for the architecture in arch/``folder``."""
+    """The Kbuild files below ``root``, for the architecture in arch/``folder``.
 
-    def __init__(self, root: Path, folder: str, bits: int = 64) -> None:
-        self.root, self.folder = root, folder
+    With ``commit``, ``root`` is a repository, and they are read from that commit when needed.
+    """
+
+    def __init__(self, root: Path, folder: str, bits: int = 64, commit: str = "") -> None:
+        self.root, self.folder, self.commit = root, folder, commit
         self.variables = {"SRCARCH": folder, "ARCH": folder, "BITS": str(bits), "srctree": "."}
+        self._text = functools.cache(self._read)
         self._lists = functools.cache(self._read_lists)
         self._of_folder = functools.cache(self._folder_condition)
 
@@ -58,6 +63,30 @@ class Makefiles:
         name = f"{posixpath.splitext(source)[0]}.o"
         found = self._object_condition(name, _above(name))
         return found or self._object_condition(name, self._beside(name))
+
+    def option(self, source: str) -> str:
+        """Return the option that a source file is compiled with; empty if it was not found.
+
+        That is the nearest one: folders and objects that it is a part of may need others.
+        """
+        name = f"{posixpath.splitext(source)[0]}.o"
+        return self._nearest_option(posixpath.dirname(name), name, frozenset())
+
+    def _nearest_option(self, folder: str, member: str, seen: frozenset[str]) -> str:
+        if not folder:
+            return ""
+        for entry in self._lists(folder):
+            if member not in entry.members or entry.name in seen:
+                continue
+            last = entry.condition
+            if isinstance(last, Pair) and last.operator == "&&":
+                last = last.right  # what the assignment itself names
+            if isinstance(last, Name) and last != ALWAYS:
+                return last.text
+            if entry.name.endswith(".o"):
+                return self._nearest_option(folder, entry.name, seen | {member})
+            break  # always compiled, if its folder is
+        return self._nearest_option(posixpath.dirname(folder), f"{folder}/", seen)
 
     def _beside(self, name: str) -> Iterator[str]:
         """Yield the folders beside those above an object, for drivers spread over several."""
@@ -98,11 +127,19 @@ class Makefiles:
     def _read_lists(self, folder: str) -> tuple[ObjectList, ...]:
         names = ["Kbuild", "Makefile", f"arch/{self.folder}/Makefile"] if not folder else []
         own = (f"{folder}/Kbuild", f"{folder}/Makefile") if folder else ()
-        names += [name for name in own if (self.root / name).is_file()][:1]
-        reader = _Reader(folder, dict(self.variables, src=folder or ".", obj=folder or "."))
+        names += [name for name in own if self._text(name)][:1]
+        variables = dict(self.variables, src=folder or ".", obj=folder or ".")
+        reader = _Reader(folder, variables, self._text)
         for name in names:
-            reader.file(self.root, name)
+            reader.file(name)
         return tuple(reader.lists)
+
+    def _read(self, name: str) -> str:
+        """Return the text of a file; empty if there is none."""
+        if self.commit:
+            return git.content(self.root, self.commit, name) or ""
+        path = self.root / name
+        return path.read_text(errors="replace") if path.is_file() else ""
 
 
 def _above(path: str) -> Iterator[str]:
@@ -121,25 +158,21 @@ class _Branch:
 
 
 class _Reader:
-    def __init__(self, folder: str, variables: dict[str, str]) -> None:
-        self.folder, self.variables = folder, variables
+    def __init__(self, folder: str, variables: dict[str, str], text: Callable[[str], str]) -> None:
+        self.folder, self.variables, self.text = folder, variables, text
         self.lists: list[ObjectList] = []
         self.branches: list[_Branch] = []
 
-    def file(self, root: Path, name: str, depth: int = 0) -> None:
+    def file(self, name: str, depth: int = 0) -> None:
         """Read one file, and those that it includes from inside the tree."""
-        path = root / name
-        if not path.is_file():
-            return
-        text = path.read_text(errors="replace").replace("\\\n", " ")
-        for line in text.split("\n"):
+        for line in self.text(name).replace("\\\n", " ").split("\n"):
             if line.startswith("\t") and "=" not in line:
                 continue  # a recipe
             statement = line.partition("#")[0].strip()
             if statement.startswith("include ") and depth < _DEPTH:
                 for other in self.expand(statement[8:]).split():
                     if "$" not in other and not other.startswith(("scripts/", "/")):
-                        self.file(root, posixpath.normpath(other), depth + 1)
+                        self.file(posixpath.normpath(other), depth + 1)
             elif statement:
                 self.statement(statement)
 

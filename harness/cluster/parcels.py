@@ -1,26 +1,36 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The sources of a trial on their way to a worker: git packs, thin against a release.
+"""The parcels of a trial on their way to a worker: a git pack of its sources, and its suites.
 
-Every worker has one repository for all packs.  It borrows objects from the releases that this
-machine has unpacked, and all worktrees and build folders of the worker belong to it.
+A pack is thin against a release.  Every worker has one repository for all packs.  It borrows
+objects from the releases that this machine has unpacked, and all worktrees and build folders of the
+worker belong to it.
+
+The paths of the suites' files stay the same below a folder of the worker's cache, so that tests
+have the same names there: a name is the path from the project's folder.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import fcntl
 import re
+import secrets
+from collections.abc import Iterator
 from pathlib import Path
 
-from harness import git, paths, source
-from harness.cluster.request import SourceParcel, digest_of
-from harness.errors import HarnessError, HostFault, LacksRelease
-from harness.model import Checkout, Source
+from harness import adaptors, git, options, paths, source
+from harness.cluster.request import SourceParcel, archive, digest_of, unpack
+from harness.errors import HarnessError, HostFault, LacksRelease, UsageError
+from harness.model import Checkout, Plan, Source
+from harness.plugin import suite_files
 from harness.progress import Progress
 
 #: A tree with fewer files travels as it is: a release would not be worth its download.
 SMALL = 5000
 _TAG = re.compile(r"v(\d+\.\d+(?:\.\d+)?(?:-rc\d+)?)")
-_REPO = "packs"  # in the cache
+_REPO, _SUITES = "packs", "suites"  # in the cache
+_TOKEN = ".cluster-"
 
 
 class Packer:
@@ -93,6 +103,30 @@ def ready(parcel: SourceParcel, pack: bytes, token: str, progress: Progress) -> 
     return Source(repo, parcel.base, parcel.repo.name, parcel.repo.origin)
 
 
+def new_token() -> str:
+    """Return a name for a file in a driver's cache; no other driver has the same."""
+    return f"{_TOKEN}{secrets.token_hex(8)}"
+
+
+@contextlib.contextmanager
+def token_file(token: str) -> Iterator[None]:
+    """Keep the file in this driver's cache during the context; remove those of killed drivers.
+
+    A driver holds a lock on its file, which ends with it.
+    """
+    file = paths.cache() / token
+    with contextlib.ExitStack() as exits:
+        with paths.writing(file):
+            for other in file.parent.glob(f"{_TOKEN}*"):
+                with contextlib.suppress(OSError), other.open("r+") as held:
+                    fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    other.unlink()
+            while not file.exists():  # another driver may have taken it for a killed one's
+                fcntl.flock(exits.enter_context(file.open("w")), fcntl.LOCK_EX)
+        exits.callback(file.unlink, missing_ok=True)
+        yield
+
+
 def shares_cache(token: str) -> bool:
     """Whether this process uses the driver's cache."""
     return bool(token) and (paths.cache() / token).is_file()
@@ -124,3 +158,42 @@ def _mark_shallow(repo: Path, commit: str) -> None:
     known = file.read_text() if file.exists() else ""
     if f"{commit}\n" not in known:
         file.write_text(f"{known}{commit}\n")
+
+
+def pack_suites(plan: Plan) -> bytes:
+    """Pack everything that the plan's own suites are made of.
+
+    Raises UsageError for what can only be used on this machine.
+    """
+    for disk in plan.disks:
+        if options.is_disk_file(disk):
+            raise UsageError(
+                f"--disk {disk} is a file of this machine", hint="--disk 4G, or null_blk"
+            )
+    found = {file.resolve().as_posix().lstrip("/"): file for file in suite_files.of_plan(plan)}
+    return archive(found.items())
+
+
+def with_suites(plan: Plan, packed: bytes) -> Plan:
+    """Unpack the suites on a worker, unless they are there; return the plan that uses them.
+
+    Raises HostFault if the disk is full.
+    """
+    place = paths.cache(_SUITES) / digest_of(packed)[:24]
+    if not place.is_dir():
+        unpack(packed, place)
+    folder = _moved(plan.folder, place)
+    folder.mkdir(parents=True, exist_ok=True)
+    suites = tuple(_moved_suite(suite, place) for suite in plan.suites)
+    return dataclasses.replace(plan, folder=folder, suites=suites)
+
+
+def _moved_suite(suite: str, place: Path) -> str:
+    if adaptors.parse(suite) or not suite.startswith("/"):
+        return suite
+    file, colons, test = suite.partition("::")
+    return f"{_moved(Path(file), place)}{colons}{test}"
+
+
+def _moved(path: Path, place: Path) -> Path:
+    return place / path.resolve().relative_to("/")

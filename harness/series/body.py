@@ -33,7 +33,7 @@ _UNCHANGED = email.policy.compat32.clone(max_line_length=0)
 _STAT = re.compile(rb"^ (\d+) files? changed(?:, \d+ insertions?\(\+\))?(?:, \d+ deletions?\(-\))?")
 _SIGNATURE = re.compile(rb"^-- ?\r?$", re.MULTILINE)
 _CLEARSIGNED = re.compile(  # PGP: its lines that begin with a dash are escaped
-    rb"\A\s*-----BEGIN PGP SIGNED MESSAGE-----\n(?:\w+: .*\n)*\n(.*)^-----BEGIN PGP SIGNATURE",
+    rb"\A\s*-----BEGIN PGP SIGNED MESSAGE-----\n(?:\w+: [^\n]*\n)*\n(.*)^-----BEGIN PGP SIGNATURE",
     re.MULTILINE | re.DOTALL,
 )
 _SCISSORS = re.compile(rb"^[ \t]*(?=[^\n]*-)(?=[^\n]*(?:>[8%]|[8%]<))(.{8,})$", re.MULTILINE)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from harness.errors import SeriesError, UsageError
 from harness.series import drafts, threads
 from harness.series.mbox import MboxEntry
-from harness.series.rerolls import are_similar, is_later, number_in, rerolled
+from harness.series.rerolls import are_similar, is_later, misnumbered, number_in, rerolled
 from harness.series.revisions import Revision, is_reply, listed, near
 from harness.series.threads import Thread
 from harness.text import quantity
@@ -191,7 +191,7 @@ def _newest(series: Sequence[Revision], where: str, version: int = 0) -> tuple[R
     older: list[Revision] = []
     unused: list[Revision] = []
     for revision in later:
-        if whole := rerolled(chosen, revision, where):  # some patches again
+        if whole := misnumbered(chosen, revision) or rerolled(chosen, revision, where):
             chosen = whole
         elif _is_aside(chosen, revision):  # something else in the same thread
             unused.append(revision)

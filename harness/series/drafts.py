@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from harness.series.header import Subject
 from harness.series.mbox import MboxEntry
-from harness.series.revisions import ONE_GO, Revision, is_reply, near, people
+from harness.series.revisions import AT_ONCE, ONE_GO, Revision, is_reply, near, people
 from harness.series.threads import Thread
 
 _DAY = 86400
@@ -109,10 +109,12 @@ class _Draft:
 
     def take(self, other: _Draft) -> None:
         """Add the mails of a part of this revision."""
-        if self.numbered and not other.numbered:
+        if self.numbered and (not other.numbered or self.slots & other.slots):
             (number,), (patch,) = self.missing(), other.mails
             self.mails.append(_renumbered(patch, number, self.total(), self.rank()))
-            self.notes.append(f"'{patch.subject.title}' has no number; using it as patch {number}")
+            label = _label(patch) if other.numbered else "no number"
+            title = patch.subject.title
+            self.notes.append(f"'{title}' has {label}; using it as patch {number}")
             return
         self.mails += other.mails
         if self.thread is not other.thread:
@@ -346,10 +348,17 @@ def _is_lone_cover_of(other: _Draft, draft: _Draft) -> bool:
 
 
 def _is_unnumbered_part_of(other: _Draft, draft: _Draft) -> bool:
-    """Return whether ``other`` is the one patch that ``draft`` lacks, without a number."""
-    lacking = len(draft.missing()) == 1 and not other.numbered and len(other.mails) == 1
+    """Return whether ``other`` is the one patch that ``draft`` lacks, with no or a wrong number."""
+    lacking = len(draft.missing()) == 1 and len(other.mails) == 1 and not other.cover
     same = draft.thread is other.thread and draft.sender == other.sender
-    return lacking and same and draft.near(other.mails[0])
+    if not other.numbered or not lacking or not same:
+        return lacking and same and draft.near(other.mails[0])
+    (patch,) = other.mails
+    titles = {mail.subject.title for mail in draft.mails}
+    alike = other.total() in (1, draft.total()) and other.rank() == draft.rank()
+    at_once = any(near(patch, mail, AT_ONCE) for mail in draft.patches)
+    taken = bool(draft.slots & other.slots)
+    return taken and alike and at_once and patch.subject.title not in titles
 
 
 def _may_join(draft: _Draft, other: _Draft) -> bool:

@@ -8,7 +8,7 @@ import dataclasses
 from harness.errors import SeriesError
 from harness.series.mail import parse
 from harness.series.mbox import MboxEntry
-from harness.series.revisions import Revision
+from harness.series.revisions import AT_ONCE, Revision, near
 
 
 def rerolled(older: Revision, newer: Revision, where: str) -> Revision | None:
@@ -45,6 +45,25 @@ def rerolled(older: Revision, newer: Revision, where: str) -> Revision | None:
         patches=tuple(entry for _, entry in sorted({**own, **patches}.items(), key=_by_slot)),
         notes=(*older.notes, *newer.notes, note),
     )
+
+
+def misnumbered(older: Revision, newer: Revision) -> Revision | None:
+    """Return ``newer`` with the patches that were sent at once under the same numbers.
+
+    None if there are none.  Whoever sorts the patches reports them: two have one number.
+    """
+    titles = {entry.subject.title for entry in newer.patches}
+    at_once = [
+        entry
+        for entry in older.patches
+        if (other := newer.slots.get(entry.subject.slot))
+        and entry.subject.title not in titles
+        and near(entry, other, AT_ONCE)
+    ]
+    same = newer.rank == older.rank and newer.whole and newer.total == older.total > 1
+    if not same or older.cover or len(at_once) < len(older.patches):
+        return None
+    return dataclasses.replace(newer, patches=(*newer.patches, *at_once))
 
 
 def _replacing(older: Revision, newer: Revision) -> dict[tuple[int, str], MboxEntry]:

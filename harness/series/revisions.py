@@ -13,6 +13,7 @@ from harness.series.threads import Thread
 #: Revisions to list in a message.
 SHOWN = 30
 ONE_GO = 3600  # seconds between two mails that are sent together
+AT_ONCE = 60  # seconds in which nobody thinks again
 
 
 @dataclasses.dataclass(frozen=True)

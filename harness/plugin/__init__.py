@@ -34,7 +34,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_cmdline_main(config: pytest.Config) -> pytest.ExitCode | None:
+def pytest_cmdline_main(config: pytest.Config) -> pytest.ExitCode | int | None:
     """Install the host side or the guest side, and let pytest continue.
 
     An unexpected exception becomes an internal error of pytest, because Python's exit status 1
@@ -49,11 +49,16 @@ def pytest_cmdline_main(config: pytest.Config) -> pytest.ExitCode | None:
 
             plugin.install(config, xdist_internals.result_descriptors(config))
             nodes.install(config)
-    elif config.getoption("kernel") and config.getoption("collectonly"):
-        from harness.adaptors import nodes
-
-        nodes.install(config)
     elif config.getoption("kernel"):
+        from harness.plugin import startdir
+
+        if words := startdir.words(config):
+            return pytest.main(words, config.invocation_params.plugins)
+        if config.getoption("collectonly"):
+            from harness.adaptors import nodes
+
+            nodes.install(config)
+            return None
         try:
             from harness.plugin import host
 

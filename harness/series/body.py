@@ -32,6 +32,10 @@ _MAIL_START = re.compile(rb"^(?=From [0-9a-f]{40,64} Mon Sep 17 00:00:00 2001\r?
 _UNCHANGED = email.policy.compat32.clone(max_line_length=0)
 _STAT = re.compile(rb"^ (\d+) files? changed(?:, \d+ insertions?\(\+\))?(?:, \d+ deletions?\(-\))?")
 _SIGNATURE = re.compile(rb"^-- ?\r?$", re.MULTILINE)
+_CLEARSIGNED = re.compile(  # PGP: its lines that begin with a dash are escaped
+    rb"\A\s*-----BEGIN PGP SIGNED MESSAGE-----\n(?:\w+: [^\n]*\n)*\n(.*)^-----BEGIN PGP SIGNATURE",
+    re.MULTILINE | re.DOTALL,
+)
 _SCISSORS = re.compile(rb"^[ \t]*(?=[^\n]*-)(?=[^\n]*(?:>[8%]|[8%]<))(.{8,})$", re.MULTILINE)
 _SCISSOR_MARKS = re.compile(rb"(?:>[8%]|[8%]<|[-\s])")
 _HEADER = re.compile(rb"(From|Subject|Date):[ \t]*(\S[^\n]*(?:\n[ \t]+\S[^\n]*)*)\n", re.IGNORECASE)
@@ -55,21 +59,20 @@ class Body:
 def read(raw: bytes, message: email.message.Message, where: str) -> Body:
     """Read the parts of a mail.  Raises SeriesError if an encoding is damaged."""
     parts = list(_text_parts(message))
-    mails = [payload for part, payload in parts if _MAIL.match(payload) and part is not message]
-    texts, plain = [], not message.is_multipart()
+    quoted = raw.startswith(b"From ") and not _GIT_FROM.match(raw)
+    mails, texts, plain = [], [], not message.is_multipart()
     for part, payload in parts:
-        if payload in mails:
+        text = _QUOTED_FROM.sub(rb"\1", payload) if quoted else payload
+        if _MAIL.match(text) and part is not message:
+            mails.append(text)
             continue
-        text = _undo_mailer(part, payload)
+        text = _undo_mailer(part, text)
         plain = plain and text == payload and _encoding(part) in ("", "7bit", "8bit", "binary")
         texts.append(text)
     body = b"\n".join(texts)
     text, patch = diff.split(body)
     if not patch:
         _refuse_garbage([part for part, _ in parts], body, where)
-    if raw.startswith(b"From ") and not _GIT_FROM.match(raw):
-        unquoted = _QUOTED_FROM.sub(rb"\1", text)
-        plain, text = plain and unquoted == text, unquoted
     html = bool(re.search(rb"<(?:html|!doctype html)", body, re.IGNORECASE))
     if patch:
         return Body(text, patch, plain)
@@ -122,6 +125,8 @@ def _undo_mailer(part: email.message.Message, payload: bytes) -> bytes:
     encoded = _encoding(part) in ("base64", "quoted-printable")
     if encoded and len(lines) > 1 and all(line.endswith(b"\r") for line in lines[:-1]):
         payload = payload.replace(b"\r\n", b"\n")
+    if signed := _CLEARSIGNED.match(payload):
+        payload = re.sub(rb"^- ", b"", signed[1], flags=re.MULTILINE)
     if str(part.get_param("format", "")).lower() == "flowed":
         payload = _unflowed(payload, str(part.get_param("delsp", "")).lower() == "yes")
     return payload

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 
 from harness.errors import SeriesError, UsageError
 from harness.series import drafts, threads
-from harness.series.mail import parse
 from harness.series.mbox import MboxEntry
-from harness.series.revisions import Revision, is_reply, listed
+from harness.series.rerolls import are_similar, is_later, misnumbered, number_in, rerolled
+from harness.series.revisions import Revision, is_reply, listed, near
 from harness.series.threads import Thread
 from harness.text import quantity
 
@@ -112,7 +112,8 @@ def _every_series(sent: Iterable[Revision]) -> list[list[Revision]]:
     """Return the revisions of each series.
 
     In a thread, the series is that of the person who began it, unless only somebody else's is
-    whole.  A revision in another thread is recognised by its title.
+    whole, and more than an answer to most of the first.  A revision in another thread is recognised
+    by its title.
     """
     by_thread: dict[int, list[Revision]] = {}
     for revision in sent:
@@ -120,8 +121,9 @@ def _every_series(sent: Iterable[Revision]) -> list[list[Revision]]:
     every: list[list[Revision]] = []
     by_title: dict[str, list[Revision]] = {}
     for together in by_thread.values():
-        whole = [revision.sender for revision in together if revision.whole]
-        author = (whole or [together[0].sender])[0]
+        first = together[0]
+        whole = [r.sender for r in together if r.whole and not _is_answer(r, first)]
+        author = (whole or [first.sender])[0]
         own = [revision for revision in together if revision.sender == author]
         titles = {revision.title.lower(): revision for revision in own if revision.message_id}
         titles |= {
@@ -137,6 +139,14 @@ def _every_series(sent: Iterable[Revision]) -> list[list[Revision]]:
             every.append(series := own)
         by_title |= {title: series for title in titles if title not in by_title}
     return every
+
+
+def _is_answer(revision: Revision, first: Revision) -> bool:
+    """Return whether a revision is one patch in answer to a series that is mostly there."""
+    mostly = len(first.patches) > 1 and 2 * len(first.patches) >= first.total
+    above = revision.threads[0].ancestors(revision.patches[0])
+    answers = any(number_in(first, mail) for mail in above)
+    return mostly and answers and revision.is_single and revision.sender != first.sender
 
 
 def _asked_for(asked: str, every: Iterable[list[Revision]]) -> list[list[Revision]]:
@@ -157,16 +167,7 @@ def _are_revisions(series: Sequence[Revision], others: Sequence[Revision]) -> bo
     if one.title.lower() == other.title.lower():
         return one.sender == other.sender or one.rank != other.rank
     named_apart = one.cover and other.cover and one.rank == other.rank
-    return one.sender == other.sender and _are_similar(one, other) and not named_apart
-
-
-def _are_similar(one: Revision, other: Revision) -> bool:
-    """Return whether two revisions have the same title, or mostly the same patches."""
-    own, theirs = (
-        {entry.subject.title.lower() for entry in revision.patches} for revision in (one, other)
-    )
-    same_title = one.title.lower() == other.title.lower()
-    return same_title or 2 * len(own & theirs) > max(len(own), len(theirs))
+    return one.sender == other.sender and are_similar(one, other) and not named_apart
 
 
 def _with_revision(every: list[list[Revision]], version: int, where: str) -> list[list[Revision]]:
@@ -190,13 +191,13 @@ def _newest(series: Sequence[Revision], where: str, version: int = 0) -> tuple[R
     older: list[Revision] = []
     unused: list[Revision] = []
     for revision in later:
-        if whole := _rerolled(chosen, revision, where):  # some patches again
+        if whole := misnumbered(chosen, revision) or rerolled(chosen, revision, where):
             chosen = whole
         elif _is_aside(chosen, revision):  # something else in the same thread
             unused.append(revision)
         elif revision.rfc and not chosen.rfc and 0 < revision.date < chosen.date:
             older.append(revision)  # RFC v5 comes before PATCH v1
-        elif revision.rank == chosen.rank and not _is_later(revision, chosen):
+        elif revision.rank == chosen.rank and not is_later(revision, chosen):
             raise _several([chosen, revision], where)
         else:
             older.append(chosen)
@@ -212,133 +213,22 @@ def _newest(series: Sequence[Revision], where: str, version: int = 0) -> tuple[R
     return chosen, notes
 
 
-def _rerolled(older: Revision, newer: Revision, where: str) -> Revision | None:
-    """Return ``older`` with some patches from ``newer``, which was sent in reply to them.
-
-    None if ``newer`` stands for itself.
-    """
-    replacing = _replacing(older, newer)
-    if not replacing:
-        return None
-    own = older.slots
-    again = [slot for slot in replacing if newer.rank == older.rank and slot in own]
-    for slot in again:
-        if not _is_later(newer, older) and not _same_patch(own[slot], replacing[slot]):
-            both = (*older.patches, _numbered_as(replacing[slot], own[slot]))
-            return dataclasses.replace(older, patches=both)  # whoever sorts them reports it
-    some = next(iter(own.values()))
-    patches = {slot: _numbered_as(entry, some, slot) for slot, entry in replacing.items()}
-    numbers = ", ".join(str(number) for number, _ in sorted(replacing))
-    if not again:
-        note = (
-            f"using {newer.name}, the newest; {where} also has {older.name};"
-            f" patches missing in {newer.name} are from earlier revisions"
-        )
-    elif len(replacing) > 1:
-        note = f"patches {numbers} of {older.total} were sent again; using the last ones"
-    else:
-        note = f"patch {numbers} of {older.total} was sent again; using the last one"
-    return dataclasses.replace(
-        older,
-        version=newer.version,
-        minor=newer.minor,
-        threads=tuple(dict.fromkeys((*older.threads, *newer.threads))),
-        patches=tuple(entry for _, entry in sorted({**own, **patches}.items(), key=_by_slot)),
-        notes=(*older.notes, *newer.notes, note),
-    )
-
-
-def _replacing(older: Revision, newer: Revision) -> dict[tuple[int, str], MboxEntry]:
-    """Return the patches of ``newer`` by the numbers in ``older`` that they replace.
-
-    Empty if ``newer`` stands for itself: it has a cover letter of its own, is as whole as a series
-    can be, or one of its patches answers none of ``older`` or cannot be placed among them.
-    """
-    shared = older.cover and newer.cover and newer.cover.message_id == older.cover.message_id
-    begins = newer.cover is not None and not shared
-    if older.is_single or begins or newer.whole is not newer.is_single:
-        return {}
-    replacing: dict[tuple[int, str], MboxEntry] = {}
-    for entry in newer.patches:
-        slot = _replaced_by(entry, older, newer)
-        if slot is None:
-            return {}
-        replacing[slot] = entry
-    return replacing
-
-
-def _replaced_by(entry: MboxEntry, older: Revision, newer: Revision) -> tuple[int, str] | None:
-    """Return the number of the patch in ``older`` that a patch of ``newer`` replaces.
-
-    A patch that does not count like ``older`` is placed by its title.  One that does has its own
-    number there, if it is of the same version, answers that patch or has its title, or if few were
-    sent again.
-    """
-    own, mine = older.slots, entry.subject.slot
-    titles = {other.subject.title.lower(): slot for slot, other in own.items()}
-    titled = titles.get(entry.subject.title.lower())
-    answered = [_number_in(older, mail) for mail in newer.threads[0].ancestors(entry)]
-    if not any(answered):
-        return None
-    if newer.total != older.total:
-        return titled
-    few = mine in own and 2 * len(newer.patches) <= older.total
-    return mine if newer.rank == older.rank or mine in answered or titled == mine or few else None
-
-
-def _by_slot(item: tuple[tuple[int, str], MboxEntry]) -> tuple[int, str]:
-    return item[0]
-
-
-def _number_in(revision: Revision, mail: MboxEntry) -> tuple[int, str] | None:
-    """Return the number of a mail of the revision: 0 for its cover letter."""
-    ids = (entry for entry in revision.entries if entry.message_id == mail.message_id)
-    entry = next(ids, None)
-    return entry.subject.slot if entry else None
-
-
-def _numbered_as(
-    entry: MboxEntry, other: MboxEntry, slot: tuple[int, str] | None = None
-) -> MboxEntry:
-    number, between = slot or other.subject.slot
-    subject = dataclasses.replace(
-        entry.subject, number=number, between=between, total=other.subject.total
-    )
-    return dataclasses.replace(entry, subject=subject)
-
-
 def _is_aside(chosen: Revision, later: Revision) -> bool:
     """Return whether ``later`` is no revision: another patch or series in the thread, or scraps."""
     if not chosen.whole or later.rank < chosen.rank:
         return False
     same_rank = later.rank == chosen.rank
     one, other = (revision.entries[0].subject.prefix for revision in (chosen, later))
-    if same_rank and not _are_similar(chosen, later) and not (chosen.is_single and one == other):
-        return True
+    if not are_similar(chosen, later):
+        if same_rank and not (chosen.is_single and one == other):
+            return True
+        if one != other and near(chosen.entries[-1], later.entries[0]):
+            return True  # for another tree, such as that of a tool that goes with it
     if chosen.is_single or not later.is_single or later.cover:
         return same_rank and not later.whole
-    above = (_number_in(chosen, m) for m in later.threads[0].ancestors(later.entries[0]))
+    above = (number_in(chosen, m) for m in later.threads[0].ancestors(later.entries[0]))
     number = next(filter(None, above), (0, ""))
     return same_rank or number[0] > 0
-
-
-def _is_later(one: Revision, other: Revision) -> bool:
-    """Return whether ``one`` was sent after ``other``, as its subject or its date says."""
-    if one.resent != other.resent:
-        return one.resent
-    if one.date and other.date and one.date != other.date:
-        return one.date > other.date
-    pairs = zip(one.patches, other.patches, strict=False)
-    return len(one.patches) == len(other.patches) and all(_same_patch(*pair) for pair in pairs)
-
-
-def _same_patch(one: MboxEntry, other: MboxEntry) -> bool:
-    if one.subject.title != other.subject.title:
-        return False
-    try:
-        return parse(one.raw(), one.where).patch == parse(other.raw(), other.where).patch
-    except SeriesError:  # damaged, which is reported if the mail is used
-        return False
 
 
 def _several(found: Sequence[Revision], where: str) -> SeriesError:

@@ -14,10 +14,9 @@ from typing import TypeVar
 
 from harness.series.header import Subject
 from harness.series.mbox import MboxEntry
-from harness.series.revisions import Revision, is_reply, people
+from harness.series.revisions import AT_ONCE, ONE_GO, Revision, is_reply, near, people
 from harness.series.threads import Thread
 
-_ONE_GO = 3600  # seconds between two mails that are sent together
 _DAY = 86400
 _Vote = TypeVar("_Vote", int, tuple[int, int])
 
@@ -88,10 +87,9 @@ class _Draft:
         numbers = {mail.subject.number for mail in self.patches}
         return set(range(1, self.total() + 1)) - numbers if self.numbered else set()
 
-    def near(self, mail: MboxEntry, seconds: float = _ONE_GO) -> bool:
+    def near(self, mail: MboxEntry, seconds: float = ONE_GO) -> bool:
         """Return whether ``mail`` was sent about when the others were; unknown dates may be."""
-        dates = [mail.date, self.mails[-1].date]
-        return not all(dates) or abs(dates[0] - dates[1]) <= seconds
+        return near(self.mails[-1], mail, seconds)
 
     def agrees(self, subject: Subject) -> bool:
         """Return whether the mail names the same version and total."""
@@ -111,10 +109,12 @@ class _Draft:
 
     def take(self, other: _Draft) -> None:
         """Add the mails of a part of this revision."""
-        if self.numbered and not other.numbered:
+        if self.numbered and (not other.numbered or self.slots & other.slots):
             (number,), (patch,) = self.missing(), other.mails
             self.mails.append(_renumbered(patch, number, self.total(), self.rank()))
-            self.notes.append(f"'{patch.subject.title}' has no number; using it as patch {number}")
+            label = _label(patch) if other.numbered else "no number"
+            title = patch.subject.title
+            self.notes.append(f"'{title}' has {label}; using it as patch {number}")
             return
         self.mails += other.mails
         if self.thread is not other.thread:
@@ -256,18 +256,12 @@ def _fitting(
     parent = mail.parents[-1:]
     beside = [draft for draft in own if any(other.parents[-1:] == parent for other in draft.mails)]
     related = [draft for draft in (*above[:1], *reversed(beside)) if draft in own]
-    if not mail.subject.total:
-        ids = parent or ("",)
-        return next(
-            (
-                draft
-                for draft in (*related, *reversed(own))
-                if draft.near(mail) or any(other.message_id in ids for other in draft.mails)
-            ),
-            None,
-        )
     answered = thread.parent(mail)
     together = placed.get(id(answered)) if answered else None
+    if not mail.subject.total:
+        # What answers a reviewer is another attempt, however soon it follows.
+        fit = [one for one in own if one.near(mail) and (not answered or one in beside)]
+        return next((one for one in (*related, *reversed(own)) if one in (together, *fit)), None)
     alike = [draft for draft in (*related, *reversed(own)) if draft.agrees(mail.subject)]
     if together in own and together and together.near(mail):
         # A newer version may follow within the hour.
@@ -348,15 +342,23 @@ def _is_lone_cover_of(other: _Draft, draft: _Draft) -> bool:
     Nothing links them but the sender, so no other may have been sent then.
     """
     alone = bool(other.cover) and not other.patches
-    near = 0 <= draft.mails[0].date - other.mails[0].date <= _ONE_GO and other.mails[0].date
-    return bool(alone and near and draft.numbered and not draft.cover and not draft.missing())
+    first, before = draft.mails[0].date, other.mails[0].date
+    just = before and 0 <= first - before <= ONE_GO
+    return bool(alone and just and draft.numbered and not draft.cover and not draft.missing())
 
 
 def _is_unnumbered_part_of(other: _Draft, draft: _Draft) -> bool:
-    """Return whether ``other`` is the one patch that ``draft`` lacks, without a number."""
-    lacking = len(draft.missing()) == 1 and not other.numbered and len(other.mails) == 1
+    """Return whether ``other`` is the one patch that ``draft`` lacks, with no or a wrong number."""
+    lacking = len(draft.missing()) == 1 and len(other.mails) == 1 and not other.cover
     same = draft.thread is other.thread and draft.sender == other.sender
-    return lacking and same and draft.near(other.mails[0])
+    if not other.numbered or not lacking or not same:
+        return lacking and same and draft.near(other.mails[0])
+    (patch,) = other.mails
+    titles = {mail.subject.title for mail in draft.mails}
+    alike = other.total() in (1, draft.total()) and other.rank() == draft.rank()
+    at_once = any(near(patch, mail, AT_ONCE) for mail in draft.patches)
+    taken = bool(draft.slots & other.slots)
+    return taken and alike and at_once and patch.subject.title not in titles
 
 
 def _may_join(draft: _Draft, other: _Draft) -> bool:

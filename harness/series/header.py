@@ -3,7 +3,8 @@
 
 b4 parses subjects too (``b4.LoreSubject``).  It does not know a number or version without a blank
 before it ([PATCH1/2], [PATCH 0/2v2], [PATCH-v3]), v2.1, 3.5/7, 3/n, 2 of 3, subjects that lack a
-bracket, nor "Re:" behind the name of a list; and it takes v5.4 for neither.  A test compares both.
+bracket, numbers and versions behind the title ([ver #2]), nor "Re:" behind the name of a list; and
+it takes v5.4 for neither.  A test compares both.
 """
 
 from __future__ import annotations
@@ -18,44 +19,62 @@ from unicodedata import category
 
 # A number [PATCH 2/5], also 2 of 5, 3.5/7 or 3a/7 for a patch in between, and 6/n.
 _NUMBER = re.compile(
-    r"(?<![\w/.])(\d{1,4})(?:\.(\d)|([a-z]))?\s?(?:/|\bof\b)\s?(\d{1,4}|[nx?]+)(?![\w/.])",
+    r"(?<![\w/.])(\d{1,4})(?:\.(\d)|([a-z]))?\s?(?:[/\\]|of)\s?(\d{1,4}|[nx?]+)(?![\w/.])",
     re.IGNORECASE,
 )
-# v2, version 2, take 2, and v2.1 as git format-patch writes it; v4.9 and above are kernel versions.
+# v2, version 2, take 2, and v2.1 as git format-patch writes it, or v2a; v4.9 and above are kernel
+# versions, and v850 was a processor.
 _VERSION = re.compile(
     r"(?:(?<![\w.-])|(?<=PATCH[-_.])|(?<=RFC[-_.])|(?<=[\s,]-))"
     r"(?:v|ver\.?|version|rev\.?|take|try|round)\s?#?"
-    r"(?:([1-3])\.(\d)|(\d{1,3}))(?!\w|\.\d)",
+    r"(?:([1-3])\.(\d)|(\d{1,2})([abc])?)(?!\w|\.\d)",
     re.IGNORECASE,
 )
+# Behind the title: [ver #2] for any mail; (v2) and ", v2" in a numbered patch more often belong to
+# what is patched.
+_VERSION_BEHIND = re.compile(r"\[(?:v|ver\.?|version|take|try)\s?#?(\d{1,2})\]$", re.IGNORECASE)
 _VERSION_IN_TITLE = re.compile(
-    r"\((?:v|ver\.?|version|take|try)\s?#?(\d{1,2})\)\s*$|\[v(\d{1,2})\]\s*$", re.IGNORECASE
+    r"(?:\((?:v|ver\.?|version|take|try)\s?#?(?=\d+\)$)|(?:,\s?-?|\s-\s?)v(?=\d+$))(\d{1,2})",
+    re.IGNORECASE,
 )
+_NUMBER_BEHIND = re.compile(r"\s[\[(](\d{1,3})\s?(?:/|of)\s?(\d{1,3})[\])]$")
 _RESENT = re.compile(r"\bre-?(?:sen[dt]|post(?:ed)?)", re.IGNORECASE)
-_GLUED = (  # [PATCHv2], [RFC1/2], [PATCH 0/2v2], [PATCH v21/2]
-    (re.compile(r"(PATCH|RFC|RESEND)(?=v?\d)", re.IGNORECASE), r"\1 "),
+_GLUED = (  # [PATCHv2], [RFC_1/2], [net-nextv2], [PATCH 0/2v2], [PATCH v21/2]
+    (re.compile(r"(PATCH|RFC|RESEND)_?(?=v?\d)|(?<=-next)(?=v\d)", re.IGNORECASE), r"\1 "),
     (re.compile(r"(\d/\d{1,4})(?=v\d)", re.IGNORECASE), r"\1 "),
     (re.compile(r"\b(v\d)_?(?=\d{1,3}/\d)", re.IGNORECASE), r"\1 "),
 )
 # "Re:" in many languages.  The second kind are also words that begin a title, unless a tag follows.
 _REPLY = re.compile(
-    r"(?:re|aw|sv|antw|antwort|fwd?|wg|回复|答复|回覆|转发|轉寄|返信|転送|회신|전달)"
+    r"(?:re|aw|sv|antw|antwort|fwd?|forwarded|wg|回复|答复|回覆|转发|轉寄|返信|転送|회신|전달)"
     r"\s*(?:\[\d+\]|\(\d+\)|\^\d+)?\s*[:\uff1a]\s*"
     r"|(?:(?:vs|odp|rif|r[ée]p?|vb|vl|vá|tr|rv|enc|res|ynt|ilt|doorst|bls|atb|ot\w*)"
     r"\s*[:\uff1a]\s*)+(?=\[|re:)",
     re.IGNORECASE,
 )
-_FILLER = re.compile(r"subject:\s*|\*+[^*]{1,20}\*+:?\s*", re.IGNORECASE)
-_FOREIGN = re.compile(r"[^\[\](){}:\uff1a]{1,16}[:\uff1a]\s*(?=\[[^\]]*patch)", re.IGNORECASE)
-_BARE_TAG = re.compile(  # PATCH v2 1/3: title; and with only one of the two brackets
+# What filters for spam and other gateways put before a subject.
+_FILLER = re.compile(
+    r"subject:\s*|\*+[^*]{1,20}\*+:?\s*|(?:spam|ext|external)\s*:\s*(?=\[|re\b)"
+    r"|[({](?!\W*(?:rfc\W*)?patch)[^(){}\[\]]{1,20}[)}]\s*(?=\[|re\b)",
+    re.IGNORECASE,
+)
+_OWN_LEAD = re.compile(r"(re-?(?:sen[dt]|post(?:ed)?)|rfc)\s*:?\s*(?=\[)", re.IGNORECASE)
+_FOREIGN = re.compile(r"[^\[\](){}:\uff1a]{1,16}[:\uff1a]?\s*(?=\[[^\]]*patch)", re.IGNORECASE)
+_BARE_TAG = re.compile(  # PATCH v2 1/3: title, PATCH [1/3] title; and with only one bracket
     r"\[?((?:RFC[\s,]+)?PATCH\b(?:[\s,]*(?:[vV]\d+|\d+/\d+|RFC|RESEND))*)\s*[:\]]\s*"
     r"|\[((?:RFC[\s,]+)?PATCH(?:[\s,]*(?:[vV]\d+|\d+/\d+))+)\s+(?=[^\]]*$)"
     r"|((?:RFC[\s,]+)?(?:PATCH|Patch|patch)[^\[\]:]{0,40})\]\s*"
+    r"|(RFC[\s,]+(?:v\d+[\s,]+)?\d+/\d+):\s*|(PATCH)\s+(?=\[\d)"
 )
-_AFTER_TAG = re.compile(r"(v\d{1,3}|\d{1,3}/\d{1,3})\s*(?:[:,-]\s*|(?<=\d)\s+)", re.IGNORECASE)
+_AFTER_TAG = re.compile(
+    r"(v\d{1,2}|\d{1,3}/\d{1,3})\s*(?:[:,-]\s*|(?<=\d)\s+)|\((v\d{1,2}|\d{1,3}/\d{1,3})\)\s*",
+    re.IGNORECASE,
+)
 # What is not the name of a tree or project in a tag.
 _OWN_WORDS = re.compile(
-    rf"{_NUMBER.pattern}|{_VERSION.pattern}|\b(?:PATCH|RFC|RE-?\w+)\b|[^\w.-]", re.I
+    rf"{_NUMBER.pattern}|{_VERSION.pattern}|\b(?:PATCH|RFC|RE-?\w+)\b|[^\w.-]"
+    r"|(?<![\w.-])v?\d+\.\d[\w.-]*",  # kernel versions: AUTOSEL 6.17-5.4
+    re.IGNORECASE,
 )
 _CLOSING = {"[": "]", "(": ")", "{": "}"}
 
@@ -103,14 +122,19 @@ def parse_subject(text: str) -> Subject:
     tags, title, reply, foreign = _split(" ".join(text.split()))
     for glued, apart in _GLUED:
         tags = [glued.sub(apart, tag) for tag in tags]
+    patch = any("PATCH" in tag.upper() for tag in tags)
+    behind = _NUMBER_BEHIND.search(title) if patch else None
+    if behind and not any(map(_NUMBER.search, tags)) and int(behind[1]) <= int(behind[2]):
+        tags, title = [*tags, f"{behind[1]}/{behind[2]}"], title[: behind.start()]
     number = next(filter(None, map(_NUMBER.search, tags)), None)
     version = next(filter(None, map(_VERSION.search, tags)), None)
-    # In a numbered patch, (v2) more often belongs to what is patched.
-    in_title = None if number and int(number[1]) else _VERSION_IN_TITLE.search(title)
+    in_title = _VERSION_BEHIND.search(title)
+    if not in_title and not (number and int(number[1])):
+        in_title = _VERSION_IN_TITLE.search(title)
     if version:
-        major, minor = int(version[1] or version[3]), int(version[2] or 0)
+        major, minor = int(version[1] or version[3]), int(version[2] or bool(version[4]))
     else:
-        major, minor = int((in_title[1] or in_title[2]) if in_title else 0), 0
+        major, minor = int(in_title[1] if in_title else 0), 0
     limit = number[4] if number else "0"
     unlimited = not limit.isdigit()
     return Subject(
@@ -123,7 +147,7 @@ def parse_subject(text: str) -> Subject:
         unlimited=unlimited,
         reply=reply,
         foreign=foreign,
-        tagged=bool(number) or any("PATCH" in tag.upper() for tag in tags),
+        tagged=bool(number) or patch,
         rfc=any(re.search(r"\bRFC", tag, re.IGNORECASE) for tag in tags),
         resent=any(map(_RESENT.search, tags)),
         prefix=" ".join(_OWN_WORDS.sub(" ", " ".join(tags)).lower().split()).strip(" -"),
@@ -148,10 +172,10 @@ def _split(text: str) -> tuple[list[str], str, bool, bool]:
             tags.append(tag[1:-1])
             text = text[len(tag) :].lstrip(" :")
             continue
-        elif match := _BARE_TAG.match(text):
-            tags.append(match[1] or match[2] or match[3])
+        elif match := _BARE_TAG.match(text) or (None if tags else _OWN_LEAD.match(text)):
+            tags.append(next(filter(None, match.groups())))
         elif any("PATCH" in tag.upper() for tag in tags) and (match := _AFTER_TAG.match(text)):
-            tags.append(match[1])
+            tags.append(match[1] or match[2])
         elif not tags and (match := _FOREIGN.match(text)):
             foreign = True
         else:

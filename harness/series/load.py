@@ -87,7 +87,8 @@ def load(words: str | Path | Sequence[str | Path], request: SeriesRequest | None
         try:
             mails += _read(entry, source)
         except SeriesError as error:
-            if request.whole or len(chosen.entries) == 1:
+            alone = len(chosen.entries) == 1
+            if request.whole or (alone and not (entry.subject.tagged and entry.has_diff)):
                 raise
             damaged.append(error)
             mails.append(_unread(entry))
@@ -110,7 +111,10 @@ def load(words: str | Path | Sequence[str | Path], request: SeriesRequest | None
 
 
 def _read(entry: MboxEntry, source: MailSource) -> list[Mail]:
-    """Read a patch or cover letter; a mail with attached mails is replaced by them."""
+    """Read a patch or cover letter; a mail with attached mails is replaced by them.
+
+    One attached patch has the number of the mail, since git format-patch may have had no options.
+    """
     if entry.subject.pull:
         raise choice.pull_request(entry)
     mail = _parse(entry.raw(), entry.where, entry.path)
@@ -119,29 +123,39 @@ def _read(entry: MboxEntry, source: MailSource) -> list[Mail]:
         for number, raw in enumerate(mail.attached, 1)
     ]
     if any(inner.diffs for inner in attached):
-        return [
-            dataclasses.replace(inner, plain=False)
-            for inner in attached
-            if inner.diffs or inner.is_cover
+        used = [inner for inner in attached if inner.diffs or inner.is_cover]
+        used = [
+            dataclasses.replace(
+                inner,
+                plain=False,
+                version=entry.subject.version or inner.version,
+                message_id=inner.message_id or mail.message_id,
+            )
+            for inner in used
         ]
+        return [_numbered(used[0], entry)] if len(used) == 1 else used
     if mail.reply:
         raise SeriesError(
             f"{mail.where} is a reply, not a patch ('{mail.subject}')",
             hint="use the mail it replies to, and leave out replies",
         )
     if not source.strict:  # the numbers that the mails of the series voted for
-        subject = entry.subject
-        mail = dataclasses.replace(
-            mail,
-            number=subject.number,
-            between=subject.between,
-            total=subject.total,
-            version=subject.version,
-        )
+        mail = _numbered(mail, entry)
     cover = mail.number == 0 and (mail.total or "0000" in Path(mail.where).name[:4])
     if not mail.diffs and not (cover and (source.strict or len(source.entries) > 1)):
         raise choice.no_diff(mail.where, mail.subject)
     return [mail]
+
+
+def _numbered(mail: Mail, entry: MboxEntry) -> Mail:
+    subject = entry.subject
+    return dataclasses.replace(
+        mail,
+        number=subject.number,
+        between=subject.between,
+        total=subject.total,
+        version=subject.version or mail.version,
+    )
 
 
 def _unread(entry: MboxEntry) -> Mail:

@@ -12,6 +12,8 @@ from harness.series.threads import Thread
 
 #: Revisions to list in a message.
 SHOWN = 30
+ONE_GO = 3600  # seconds between two mails that are sent together
+AT_ONCE = 60  # seconds in which nobody thinks again
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,6 +117,11 @@ def people(mails: Iterable[MboxEntry]) -> dict[str, str]:
         sender: leaders[f"name {name}"] if name else leaders[address]
         for sender, (name, address) in known.items()
     }
+
+
+def near(one: MboxEntry, other: MboxEntry, seconds: float = ONE_GO) -> bool:
+    """Return whether both were sent at about the same time; unknown dates may be."""
+    return not (one.date and other.date) or abs(one.date - other.date) <= seconds
 
 
 def is_reply(mail: MboxEntry) -> bool:

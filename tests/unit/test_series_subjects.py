@@ -20,7 +20,27 @@ def short(subject: Subject) -> str:
     return " ".join(filter(None, (reply, version, number, "resent" if subject.resent else "")))
 
 
-# Title is always "a".
+# Title is always "a".  b4 reads none of these.
+OURS_ALONE = [
+    ("[PATCH v3a 1/2] a", "v3.1 1/2"),
+    ("[PATCH][v850] a", ""),
+    ("[PATCH] (2/3) a", "2/3"),
+    ("PATCH [2/3] a", "2/3"),
+    ("[PATCH] a (2/3)", "2/3"),
+    ("[PATCH] a [2/3]", "2/3"),
+    ("[PATCH 1of3] a", "1/3"),
+    ("[PATCH 1\\3] a", "1/3"),
+    ("[PATCH_1/2] a", "1/2"),
+    ("[PATCH net-nextV2 1/2] a", "v2 1/2"),
+    ("RESEND: [PATCH v2 1/2] a", "v2 1/2 resent"),
+    ("RFC: [PATCH 1/2] a", "1/2"),
+    ("RFC 1/2: a", "1/2"),
+    ("{Spam?} [PATCH 1/2] a", "1/2"),
+    ("(EXT) Re: [PATCH 1/2] a", "Re 1/2"),
+    ("EXTERNAL: [PATCH 1/2] a", "1/2"),
+    ("Forwarded: [PATCH] a", "Re"),
+    ("Re [PATCH] a", "Re"),
+]
 SUBJECTS = [
     ("[PATCH] a", ""),
     ("[PATCH 1/2] a", "1/2"),
@@ -105,6 +125,9 @@ SUBJECTS = [
     ("[PATCH -next] a", ""),
     ("[PATCH|RFC 0/3] a", "0/3"),
     ("[PATCH 1/4 - v2] a", "v2 1/4"),
+    ("[PATCH AUTOSEL 6.17-5.4] a", ""),
+    ("[PATCH tip/core/rcu 1/10] a", "1/10"),
+    *OURS_ALONE,
 ]
 
 
@@ -125,8 +148,26 @@ def test_titles_that_are_no_tags(text: str) -> None:
     assert (short(subject), subject.title) == ("", text)
 
 
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("[PATCH 01/33] a [ver #2]", "v2 1/33"),
+        ("[PATCH 2/3] a [v3]", "v3 2/3"),
+        ("[PATCH 2/3] a (v3)", "2/3"),
+        ("[patch 0/5] a, -v19", "v19 0/5"),
+        ("[PATCH] a, v2", "v2"),
+        ("[PATCH] a - v3", "v3"),
+        ("[PATCH] a (take #2)", "v2"),
+        ("[PATCH] add foo v2", ""),
+    ],
+)
+def test_versions_behind_the_title(text: str, wanted: str) -> None:
+    assert short(parse_subject(text)) == wanted
+
+
 # What b4 does not read: it wants a blank before each part of a tag, and a bracket around it.
 OTHERWISE = {
+    *(text for text, _ in OURS_ALONE),
     *("[PATCH 0/2v2] a", "[PATCHv20/3] a", "[PATCH1/2] a", "[PATCH-v3] a", "[PATCH -v3 1/2] a"),
     *("[PATCH_v3 1/2] a", "[PATCH,v3,1/2] a", "[PATCH v2_1/2] a", "[v2,1/2] a"),
     *("[ver2] [PATCH] a", "[PATCH ver. 2] a", "[PATCH, version 3, 1/2] a", "[PATCH take 2] a"),

@@ -119,6 +119,25 @@ def before_make(
     return Skipped(tuple(sorted(done)), tuple(why))
 
 
+def affected(checkout: Checkout, out: Path, toolchain: Toolchain, before: str) -> tuple[str, ...]:
+    """Return the objects that are compiled differently since the tree object ``before``.
+
+    ``out`` holds the build of the checkout.  Changes of options and of make's rules do not count.
+    """
+    arguments = ("diff-tree", "-r", "-z", "--no-renames", "--name-only", before, checkout.tree)
+    names = git.run(checkout.path, *arguments).stdout.split("\0")
+    top = os.fsencode(os.path.realpath(checkout.path)) + b"/"
+    modules = "\nCONFIG_MODULES=y" in (out / ".config").read_text()
+    linked = make_records.object_names(out, toolchain, modules=modules)
+    changed = [top + os.fsencode(name) for name in filter(None, names)]
+    found = make_records.compiled_from(out, linked, changed)
+    changes = _between(checkout.path, before, checkout.tree)
+    if changes.headers:
+        files = _SourceFiles(checkout.path, out, changes)
+        found = [compiled for compiled in found if not files.unchanged_for(compiled)]
+    return tuple(sorted(compiled.name for compiled in found))
+
+
 def after_make(checkout: Checkout, out: Path) -> None:
     """Record that ``out`` was fully built from the checkout."""
     config = _digest((out / ".config").read_text())

@@ -89,7 +89,7 @@ $(objtree)/%.o: $(srctree)/%.c $(KCONFIG)
 	@$(compile) -MMD -MF $(@D)/.$(@F).d -c -o $@ $(srctree)/$*.c
 	@{ echo 'savedcmd_$*.o := $(compile) -c -o $*.o $(srctree)/$*.c'; echo; \
 	echo 'source_$*.o := $(srctree)/$*.c'; echo; echo 'deps_$*.o := \'; \
-	tr -s ' \\' '\n' < $(@D)/.$(@F).d | sed -n 's|^/.*|  & \\|p'; echo; \
+	tr -s ' \\' '\n' < $(@D)/.$(@F).d | sed -n '/\.c$$/d;s|^/.*|  & \\|p'; echo; \
 	} > $(@D)/.$(@F).cmd
 
 $(objtree)/vmlinux: $(objects) $(release)

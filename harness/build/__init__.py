@@ -13,12 +13,14 @@ from harness.build.kernel_store import find, folder, key, lean, loaded_digest
 from harness.build.line_kinds import error_paths, leaving, statements, without_code
 from harness.build.make import build, can_be_lean
 from harness.build.make_records import may_use
+from harness.build.skip import affected
 from harness.build.tools import ccache, toolchain
 
 __all__ = [
     "MOST_OBJECTS",
     "ChangedBuilds",
     "ChangedObjects",
+    "affected",
     "build",
     "can_be_lean",
     "ccache",

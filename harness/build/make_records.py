@@ -61,8 +61,8 @@ def object_names(out: Path, toolchain: Toolchain, *, modules: bool) -> set[str]:
 
 
 def compiled_from(out: Path, names: Iterable[str], files: Iterable[bytes]) -> list[CompiledObject]:
-    """Return the objects among ``names`` compiled from C that include one of ``files``."""
-    marks = [b" " + path + b" \\\n" for path in files]
+    """Return the objects among ``names`` compiled from C that are, or include, one of ``files``."""
+    marks = [mark for path in files for mark in (b" " + path + b" \\\n", b" := " + path + b"\n")]
     objects = []
     same: dict[bytes, bytes] = {}  # a thousand objects list the same thousand headers
     for name in names:

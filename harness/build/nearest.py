@@ -60,11 +60,9 @@ def begin(checkout: Checkout, out: Path, toolchain: Toolchain) -> tuple[bool, Sk
         draft = scratch / "copy"
         _copy(found.path, draft)
         _name_again(draft, found.path, out)
-        # This compares the sources, so it needs the config that the objects were compiled with.
-        shutil.copyfile(found.path / ".config", draft / ".config")
-        skipped = skip.before_make(checkout, draft, toolchain, {})
         for file in (out / ".config", *out.glob(f"{_OWN}*")):
             shutil.copy2(file, draft / file.name)
+        skipped = skip.before_make(checkout, draft, toolchain, {})
         out.rename(scratch / "before")
         draft.rename(out)
     return True, skipped

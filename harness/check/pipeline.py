@@ -134,7 +134,7 @@ def _steps(walk: Walk, *, with_kernels: bool) -> Iterator[Step]:
         if not with_kernels:
             yield Step(number, patch, checkout)
             continue
-        build = walk.builder.build(checkout)
+        build = walk.builder.build(checkout, previous.checkout if previous else None)
         walk.builds.append(build)
         if build.kernel and number == len(walk.series.patches):
             walk.lines = build.lines or walk.builder.lab.lines(build.kernel)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from harness import tree
 from harness.check.builds import Build, Builder, errors
+from harness.check.extra_warnings import WARN
 from harness.cluster.driver import Cluster
 from harness.cluster.trials import RemoteLab, RemoteRetries, RequestedTrial
 from harness.errors import NotBuilt, NotConfigured
@@ -37,7 +38,10 @@ class RemoteBuilder(Builder):
         *,
         boots: bool,
     ) -> None:
-        super().__init__(lab, slot)
+        # A worker may get any of the commits first, so it builds each of them with W=1.
+        compiler = dataclasses.replace(lab.toolchain, words=(*lab.toolchain.words, *WARN))
+        lab = dataclasses.replace(lab, toolchain=compiler)
+        super().__init__(lab, slot, warn=False)
         self._place, self._commits = place, commits
         own = dataclasses.replace(self.lab, plan=with_tests(self.lab.plan))
         # The check holds the worktree throughout, so workers have one of their own.
@@ -53,7 +57,7 @@ class RemoteBuilder(Builder):
                 boots=boots,
             )
 
-    def build(self, checkout: Checkout) -> Build:
+    def build(self, checkout: Checkout, previous: Checkout | None = None) -> Build:
         """Wait for a commit's kernel; if it cannot be configured or built, return the errors."""
         requested = self._requested[checkout.commit]
         reply = requested.reply()

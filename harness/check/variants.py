@@ -13,9 +13,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from harness import architectures, build, kbuild, kconfig, process
+from harness import architectures, build, kbuild, kconfig
 from harness.build import output
 from harness.check import builds
+from harness.check.extra_warnings import WARN, make_objects
 from harness.check.findings import Key, identity, new_findings
 from harness.check.mail import removed_lines
 from harness.check.walk import Found, Walk
@@ -170,7 +171,7 @@ class _Compiler:
         compiler = (_other_compiler(self.lab.toolchain) if variant.other else None) or (
             self.lab.toolchain
         )
-        words = (*compiler.words, *builds.WARN, "HARNESS=variants", *variant.words)
+        words = (*compiler.words, *WARN, "HARNESS=variants", *variant.words)
         compiler = dataclasses.replace(compiler, words=words)
         out = build.folder(checkout, self.lab.request, compiler)
         source = checkout.path
@@ -193,12 +194,7 @@ class _Compiler:
     def _make(
         self, source: Path, out: Path, compiler: Toolchain, goals: Sequence[str]
     ) -> tuple[Finding, ...]:
-        for goal in goals:  # a compiled object would not warn again
-            (out / goal).unlink(missing_ok=True)
-        words = kbuild.command(source, out, compiler)
-        argv = [*words, "--keep-going", f"-j{self.jobs}", "--output-sync=target", *goals]
-        lines: list[str] = []
-        process.follow(argv, lines.append, env={**kbuild.environment(), **build.ccache()})
+        lines = make_objects(source, out, compiler, goals, self.jobs)
         top = str(source)
         warnings = filter(None, (output.warning(line, top) for line in lines))
         errors = [line for line in output.errors(lines, top) if "No rule to" not in line]

@@ -176,9 +176,9 @@ class Walk:
 
     @functools.cached_property
     def builder(self) -> Builder:
-        """The builder of each commit, with W=1; workers also run the tests, if they are wanted."""
+        """The builder of each commit; workers also run the tests, if they are wanted."""
         if self.cluster is None:
-            return Builder(self.lab, self.slot)
+            return Builder(self.lab, self.slot, warn=self.request.wants("build"))
         from harness.check.remote import RemoteBuilder  # it needs Dask
 
         commits = (self.applied.base, *self.applied.patched)

@@ -186,6 +186,12 @@ class Lab:
         kept = self.kept(checkout, request=wanted, lean=lean)
         if kept is not None and (lean or not self._lacks_lines(checkout, kept)):
             return kept
+        return self.build(slot, checkout, wanted, lean=lean)
+
+    def build(
+        self, slot: tree.Slot, checkout: Checkout, wanted: Request, *, lean: bool = False
+    ) -> Kernel:
+        """Build the kernel of a checkout with these options.  The slot must be held."""
         slot.check_out(checkout)
         # A kernel takes minutes, and is useless if its tests cannot be built.
         suites.build(self.plan, checkout, self.toolchain, self.progress)

@@ -16,7 +16,7 @@ from conftest import Job, harness
 from harness import git, source
 from harness.progress import Progress
 
-pytestmark = pytest.mark.nightly  # a base with W=1, and five builds that link a whole kernel
+pytestmark = pytest.mark.nightly  # five builds that link a whole kernel
 
 FILE = "fs/configfs/mount.c"
 SUITE = """\
@@ -90,6 +90,7 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
         text = new
     (place / "test_planted.py").write_text(SUITE)
     words = ("--kernel", "7.2", "--only", "build,tests", "--suite", str(place / "test_planted.py"))
+    words += ("--kconfig", "base", "--kconfig", "nvmet", "--kconfig", "modules")  # the main job's
     return harness("check", "--json", str(place / "series"), *words, "--out", str(place / "run"))
 
 

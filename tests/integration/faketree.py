@@ -61,7 +61,8 @@ release := $(objtree)/include/config/kernel.release
 # What C files may ask for: the real kernel has a header of all options.
 options := CONFIGFS_FS NVME_TARGET $(patsubst CONFIG_%,%,$(filter CONFIG_FAKE_%,$(.VARIABLES)))
 defined := $(foreach o,$(options),$(if $(filter y,$(CONFIG_$(o))),-DCONFIG_$(o)=1))
-compile = $(CC) -std=gnu11 -Wall -Wextra -I$(srctree)/include $(defined)
+warn = $(if $(W),-Wunused-macros)
+compile = $(CC) -std=gnu11 -Wall -Wextra -I$(srctree)/include $(defined) $(warn) $(KCFLAGS)
 
 # Single objects may be asked for by their names in the tree.
 $(filter %.o,$(MAKECMDGOALS)): %: $(objtree)/%
@@ -88,7 +89,7 @@ $(objtree)/%.o: $(srctree)/%.c $(KCONFIG)
 	@$(compile) -MMD -MF $(@D)/.$(@F).d -c -o $@ $(srctree)/$*.c
 	@{ echo 'savedcmd_$*.o := $(compile) -c -o $*.o $(srctree)/$*.c'; echo; \
 	echo 'source_$*.o := $(srctree)/$*.c'; echo; echo 'deps_$*.o := \'; \
-	tr -s ' \\' '\n' < $(@D)/.$(@F).d | sed -n 's|^/.*|  & \\|p'; echo; \
+	tr -s ' \\' '\n' < $(@D)/.$(@F).d | sed -n '/\.c$$/d;s|^/.*|  & \\|p'; echo; \
 	} > $(@D)/.$(@F).cmd
 
 $(objtree)/vmlinux: $(objects) $(release)

@@ -147,6 +147,37 @@ def test_warnings_of_the_base_do_not_count(project: Check) -> None:
     assert findings(table, "build") == []
 
 
+def test_extra_warnings_in_what_a_patch_affects_are_its_own(project: Check) -> None:
+    header = "include/linux/extra.h"
+    old = "#include <linux/extra.h>\n#define OF_THE_BASE 1\n"
+    project.commits(("fs/configfs: old", {DIR: f"+{old}", header: "#define EXTRA(x) (x)\n"}))
+    faketree.git(project.tree, "tag", "--force", "-a", "-m", "x", faketree.TAG)
+    before = (project.tree / DIR).read_text()
+    project.commits(
+        ("fs/configfs: shift", {DIR: f"/* more */\n\n{before}"}),
+        ("fs/configfs: a macro", {DIR: f"/* more */\n\n{before}\n#define OF_TWO 2\n"}),
+        ("extra: only the header", {header: "#define EXTRA(x) (x)\n#define EXTRA_TWO 1\n"}),
+        ("fs/configfs: it is used", {DIR: f"{before}\n#define OF_TWO 2\nint a = OF_TWO;\n"}),
+    )
+    project.mails()
+    for number in range(3):
+        out = project.out / str(number)
+        code, table, err = project.series_check("--only", "build", "--out", str(out))
+        assert code == 1, err  # though it is gone at the tip
+        assert states(table, "build")[0] == "good"
+        assert [one["text"] for one in findings(table, "build", 1)] == []
+        (one,) = findings(table, "build", 2)
+        assert "OF_TWO" in one["text"]
+        assert (one["file"], one["enters"], one["leaves"]) == (DIR, 2, 4)
+        notes = {one["patch"]: one["note"] for one in table["cells"] if one["check"] == "build"}
+        assert "the base has 1 warning" in notes[0]
+        if number == 0:  # now all kernels and their warnings are in the cache
+            shutil.rmtree(project.cache / "builds")
+        if number == 1:  # and now only the kernels: a run does not compile with W=1
+            for file in project.cache.glob("kernels/*/extra-warnings-*"):
+                file.unlink()
+
+
 def test_tests_run_at_each_patch_and_an_equal_kernel_is_not_booted_again(project: Check) -> None:
     word = '+\nconst char *harness_word = "fixed by the series";\n'
     project.commits(

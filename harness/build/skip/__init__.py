@@ -7,6 +7,6 @@ a new timestamp before make runs.  ``c_header`` reads headers, ``names`` compare
 header, ``objects`` decides which objects to skip.
 """
 
-from harness.build.skip.objects import Skipped, after_make, before_make
+from harness.build.skip.objects import Skipped, affected, after_make, before_make
 
-__all__ = ["Skipped", "after_make", "before_make"]
+__all__ = ["Skipped", "affected", "after_make", "before_make"]

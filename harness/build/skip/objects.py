@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Decide which objects are not affected by a change of headers, and give them a new timestamp.
 
-A record in the folder identifies the sources and the config of its last complete build, from which
-all objects were compiled.  The record does not exist while make is running or after a failed build.
+A record in the folder identifies the sources of its last complete build; all objects are from it.
+It does not exist while make is running or after a failed build.  The config may be another: make
+touches the stamps of the options that differ afterwards, and compiles what names them, whatever the
+time of the object.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -51,10 +52,9 @@ class Skipped:
 
 @dataclasses.dataclass(frozen=True)
 class BuiltRecord:
-    """What a folder was last built from: a tree object, and the digest of a .config."""
+    """What a folder was last built from: a tree object."""
 
     tree: str
-    config: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,7 +93,7 @@ def before_make(
         built, built_at = None, 0
     file.unlink(missing_ok=True)
     config = (out / ".config").read_text()
-    if built is None or built.config != _digest(config) or "\nCONFIG_MODVERSIONS=y" in config:
+    if built is None or "\nCONFIG_MODVERSIONS=y" in config:
         return Skipped()
     changes = _between(checkout.path, built.tree, checkout.tree)
     if not changes.headers:
@@ -119,14 +119,28 @@ def before_make(
     return Skipped(tuple(sorted(done)), tuple(why))
 
 
+def affected(checkout: Checkout, out: Path, toolchain: Toolchain, before: str) -> tuple[str, ...]:
+    """Return the objects that are compiled differently since the tree object ``before``.
+
+    ``out`` holds the build of the checkout.  Changes of options and of make's rules do not count.
+    """
+    arguments = ("diff-tree", "-r", "-z", "--no-renames", "--name-only", before, checkout.tree)
+    names = git.run(checkout.path, *arguments).stdout.split("\0")
+    top = os.fsencode(os.path.realpath(checkout.path)) + b"/"
+    modules = "\nCONFIG_MODULES=y" in (out / ".config").read_text()
+    linked = make_records.object_names(out, toolchain, modules=modules)
+    changed = [top + os.fsencode(name) for name in filter(None, names)]
+    found = make_records.compiled_from(out, linked, changed)
+    changes = _between(checkout.path, before, checkout.tree)
+    if changes.headers:
+        files = _SourceFiles(checkout.path, out, changes)
+        found = [compiled for compiled in found if not files.unchanged_for(compiled)]
+    return tuple(sorted(compiled.name for compiled in found))
+
+
 def after_make(checkout: Checkout, out: Path) -> None:
     """Record that ``out`` was fully built from the checkout."""
-    config = _digest((out / ".config").read_text())
-    serial.write(out / _RECORD, BuiltRecord(checkout.tree, config))
-
-
-def _digest(config: str) -> str:
-    return hashlib.sha256(config.encode()).hexdigest()
+    serial.write(out / _RECORD, BuiltRecord(checkout.tree))
 
 
 def _between(repo: Path, old: str, new: str) -> SourceChanges:

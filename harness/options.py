@@ -308,6 +308,8 @@ OPTIONS = (
         help="boot this kernel image and run the tests in its guests"),
     CommandOption(pytest="--guest-append", metavar="WORDS", default=(), carried=True,
         help="additional arguments for the kernel's command line"),
+    CommandOption(pytest="--guest-write", metavar="FILE=TEXT", default=(), carried=True,
+        help="text to write into a file of each guest before its tests, such as a sysctl"),
     CommandOption(pytest="--guest-modules", metavar="DIR",
         help="the guest's /lib/modules (default: the folder modules next to IMAGE)"),
     CommandOption(pytest="--guest-scale", metavar="F", type=float, default=1.0,

@@ -40,10 +40,14 @@ _ERROR = re.compile(r"error: (.*)")
 
 @dataclasses.dataclass(frozen=True)
 class ChangedObjects:
-    """The objects with other code than before; ``error`` is the compiler's, if it refused one."""
+    """The objects with other code than before; ``error`` is the compiler's, if it refused one.
+
+    ``lines`` are those of the changed file in which it found errors.
+    """
 
     names: tuple[str, ...] = ()
     error: str = ""
+    lines: frozenset[int] = frozenset()
 
 
 class ChangedBuilds:
@@ -81,10 +85,15 @@ class ChangedBuilds:
             for record in self.objects(path):
                 done = self._compile(record)
                 if not done.ok:
-                    return ChangedObjects(error=_first_error(done))
+                    return ChangedObjects((), _first_error(done), _error_lines(done, path))
                 if self._code(record.name) != before[record.name]:
                     changed.append(record.name)
         return ChangedObjects(tuple(changed))
+
+    def is_built_in(self, path: str) -> bool:
+        """Whether a file of the tree is compiled only into the image, and into one object."""
+        objects = self.objects(path)
+        return len(objects) == 1 and objects[0].name in self._built_in
 
     def link(self, objects: tuple[str, ...], folder: Path, jobs: int) -> Kernel:
         """Link the kernel with the objects as they are now, and copy it into ``folder``.
@@ -191,6 +200,12 @@ def restore(out: Path) -> None:
     for file in sorted(kept.rglob("*.o")) if kept.is_dir() else ():
         shutil.copyfile(file, out / file.relative_to(kept))
         file.unlink()
+
+
+def _error_lines(done: Result, path: str) -> frozenset[int]:
+    """Return the lines of a file with errors, and those from which a macro's error comes."""
+    place = re.compile(rf"{re.escape(path)}:(\d+):(?:\d+:)? (?:error|note):")
+    return frozenset(map(int, place.findall(f"{done.stderr}\n{done.stdout}")))
 
 
 def _first_error(done: Result) -> str:

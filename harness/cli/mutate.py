@@ -78,5 +78,6 @@ def _with_budget(planned: MutationPlan, options: argparse.Namespace) -> Mutation
         minutes=options.minutes,
         most=options.most,
         seconds=options.seconds_each or planned.seconds,
+        separate=options.separate or planned.separate,
         at_least=options.at_least or planned.at_least,
     )

@@ -35,6 +35,9 @@ def install(config: pytest.Config, results: tuple[int, int]) -> None:
     """
     config.option.basetemp = _own_folder()
     options = vars(config)["workerinput"]["harness"]
+    for written in options.get("write", ()):
+        file, _, text = written.partition("=")
+        Path(file).write_text(text)
     side = GuestSide(
         options.get("repeat", 1), fresh=options.get("fresh", ""), hold=options.get("hold", False)
     )

@@ -93,7 +93,8 @@ class MutantTrial:
 
     ``tests`` may notice it, in the order in which they run, with the seconds that each takes
     without a mutant; there was no time for those ``left_out``.  ``link``: without it the mutant is
-    only compiled, as nothing executes it.
+    only compiled, as nothing executes it.  ``at_boot``: no test is known to execute the line
+    itself, so the mutant must be there from the start.
     """
 
     name: str
@@ -101,6 +102,7 @@ class MutantTrial:
     tests: tuple[tuple[str, float], ...] = ()
     left_out: tuple[str, ...] = ()
     link: bool = True
+    at_boot: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

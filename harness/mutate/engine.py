@@ -140,6 +140,7 @@ class Session:
         self.spent = earlier.seconds if earlier else 0.0
         self.begin, self.stopped = time.monotonic(), ""
         self.command: tuple[str, ...] = ()
+        self.proven: set[str] = set()  # tests that pass on the kernel with all mutants
         for result in self.results:
             self._learn(result)
 
@@ -191,6 +192,8 @@ class Session:
                     number = guests_beside_make(self.prepared.lab.plan)
                     guests = concurrent.futures.ThreadPoolExecutor(number)
                     stack.callback(guests.shutdown, wait=True, cancel_futures=True)
+                    if not self.plan.separate:
+                        self._build_together(left, workshop)
                     self._run(left, workshop, guests, number, stage)
                 else:
                     self._run_remotely(self.remote, left, stage)
@@ -201,6 +204,10 @@ class Session:
             finally:
                 report.write(self.mutation())
             stage.finish(report.headline(self.mutation()))
+
+    def _build_together(self, left: list[Mutant], workshop: Workshop) -> None:
+        with self.rows.stage("together", f"{len(left)} mutants in one kernel") as stage:
+            stage.finish(f"{workshop.build_together(left)} of {len(left)} mutants")
 
     def _run(
         self,
@@ -287,4 +294,4 @@ class Session:
         assert trying.build is not None
         # The tests that killed others may have changed while this was built.
         wanted = self.chooser.trial(trying.wanted.mutant, trying.number)
-        return trials.attempt(self.prepared, wanted, trying.build, self.folder)
+        return trials.attempt(self.prepared, wanted, trying.build, self.folder, self.proven)

@@ -38,7 +38,8 @@ class MutationPlan:
     kinds to use.  ``at_least`` is the score in percent that makes it good.  ``run_folder`` holds a
     run with coverage of the same kernel, whose results stand for the trial without a mutant.
     The tests of one mutant may take ``seconds`` without it; 0 means that all run.  ``again`` is the
-    folder of a mutation: only mutants that were not killed there are tried.
+    folder of a mutation: only mutants that were not killed there are tried.  ``separate``: each
+    mutant gets a kernel of its own, also where one kernel could hold them all.
     """
 
     run: Plan
@@ -50,6 +51,7 @@ class MutationPlan:
     run_folder: Path | None = None
     seconds: float = 0.0
     again: Path | None = None
+    separate: bool = False
 
     def save(self, folder: Path) -> None:
         """Write the plan into the folder of the mutation, for --resume."""

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness import paths, serial
-from harness.errors import GuestFault, HarnessError, HostFault
+from harness.errors import GuestFault, HarnessError, HostFault, Untestable
 from harness.lab import trial as lab_trial
 from harness.lab.kernels import Built
 from harness.lab.plan import BOOTS
@@ -26,11 +26,13 @@ from harness.model import (
     MutantState,
     MutantTrial,
     Outcome,
+    Plan,
     Side,
     Test,
     Trial,
 )
 from harness.mutate.prepare import Prepared
+from harness.mutate.switched import Switch
 from harness.mutate.workshop import MutantBuild
 
 RESULT, DEADLINES = "result.json", "deadlines.json"
@@ -125,6 +127,7 @@ class TestChooser:
         return MutantTrial(
             *(f"{number:03}-{name}", mutant, tests, chosen.left_out),
             link=chosen.reach is not Reach.NOWHERE,
+            at_boot=chosen.reach is not Reach.EXECUTED,
         )
 
     def reach(self, mutant: Mutant) -> Reach:
@@ -147,10 +150,17 @@ class TestChooser:
 _LAST = 1 << 30  # a line after the last
 
 
-def attempt(prepared: Prepared, wanted: MutantTrial, build: MutantBuild, top: Path) -> MutantResult:
-    """Run a mutant's tests in a guest, with evidence below ``top``; its kernel is removed.
+def attempt(
+    prepared: Prepared,
+    wanted: MutantTrial,
+    build: MutantBuild,
+    top: Path,
+    proven: set[str] | None = None,
+) -> MutantResult:
+    """Run a mutant's tests in a guest, with evidence below ``top``; its own kernel is removed.
 
-    A fault of the host is tried once more.
+    A fault of the host is tried once more.  On a kernel with other mutants, a test must pass when
+    none of them is chosen; those that did are in ``proven``.
     """
     begin, kernel = time.monotonic(), build.kernel
     tests = tuple(test for test, _ in wanted.tests)
@@ -162,15 +172,20 @@ def attempt(prepared: Prepared, wanted: MutantTrial, build: MutantBuild, top: Pa
     if kernel is None:
         assert build.state is not None
         return dataclasses.replace(result, state=build.state, message=build.message, executed_by=())
+    plan = _plan(prepared, wanted, build.switch)
     try:
         for number in (1, 2):
             folder = top / f"{wanted.name}{'-again' * (number - 1)}"
             try:
-                trial = run(prepared, kernel, tests, folder)
+                trial = run(prepared, kernel, plan, tests, folder)
+                found, ran = noticed(trial), len(trial.tests) - trial.left
+                if found and build.switch and proven is not None and found.test not in proven:
+                    place = folder.with_name(f"{folder.name}-without")
+                    _prove(prepared, kernel, found.test or tests[0], place)
+                    proven.add(found.test)
             except (HostFault, GuestFault) as error:
                 result = dataclasses.replace(result, message=error.what, folder=folder)
                 continue
-            found, ran = noticed(trial), len(trial.tests) - trial.left
             if not (found or ran):
                 result = dataclasses.replace(result, message="no test ran", folder=folder)
                 continue
@@ -187,26 +202,51 @@ def attempt(prepared: Prepared, wanted: MutantTrial, build: MutantBuild, top: Pa
     except HarnessError as error:
         result = dataclasses.replace(result, message=error.what)
     finally:
-        shutil.rmtree(kernel.folder, ignore_errors=True)
+        if build.switch is None:
+            shutil.rmtree(kernel.folder, ignore_errors=True)
     return dataclasses.replace(result, tested=round(time.monotonic() - begin, 3))
 
 
-def run(prepared: Prepared, kernel: Kernel, tests: tuple[str, ...], folder: Path) -> Trial:
-    """Boot a mutant's kernel and run the tests until one is bad.
+def _plan(prepared: Prepared, wanted: MutantTrial, switch: Switch | None) -> Plan:
+    """Return how to run a mutant's tests.
+
+    A kernel with other mutants is told which one to be before its first test, so that a copy of a
+    saved guest will do; or at boot, if that is when the line is executed.
+    """
+    plan = prepared.lab.plan
+    alone = plan.alone(tuple(test for test, _ in wanted.tests))
+    if switch is None:
+        return alone
+    if wanted.at_boot:
+        return dataclasses.replace(alone, pytest_args=("--guest-append", switch.at_boot))
+    words = ("--guest-write", switch.later)
+    return dataclasses.replace(alone, pytest_args=words, no_snapshot=plan.no_snapshot)
+
+
+def _prove(prepared: Prepared, kernel: Kernel, test: str, folder: Path) -> None:
+    """Raise Untestable unless a test passes on a kernel of which no mutant is chosen."""
+    plan = dataclasses.replace(prepared.lab.plan.alone((test,)), no_snapshot=False)
+    if found := noticed(run(prepared, kernel, plan, (test,), folder)):
+        what = f"the kernel with all mutants fails {found.test or 'to boot'} though none is chosen"
+        raise Untestable(what, hint="--separate builds a kernel for each mutant")
+
+
+def run(
+    prepared: Prepared, kernel: Kernel, plan: Plan, tests: tuple[str, ...], folder: Path
+) -> Trial:
+    """Run the tests in a guest with a mutant's kernel until one is bad.
 
     Raises what ``lab.trial.run`` raises.
     """
-    lab, plan = prepared.lab, prepared.lab.plan
     known = ((test, prepared.passing.get(test, 0.0)) for test in tests)
     deadlines = {test: max(_LEAST, _SLOWER * seconds) for test, seconds in known}
     with paths.writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         serial.write(folder / DEADLINES, deadlines)
-    words = ("-x", "--deadlines", str(folder / DEADLINES))
-    plan = dataclasses.replace(plan.alone(tests), pytest_args=words)
+    words = ("-x", "--deadlines", str(folder / DEADLINES), *plan.pytest_args)
     built = Built(Side.PATCHED, prepared.tip, kernel)
-    chosen_lab = dataclasses.replace(lab, plan=plan)
-    result = lab_trial.run(chosen_lab, built, folder, base=prepared.unchanged)
+    lab = dataclasses.replace(prepared.lab, plan=dataclasses.replace(plan, pytest_args=words))
+    result = lab_trial.run(lab, built, folder, base=prepared.unchanged)
     serial.write(folder / RESULT, result, indent=1)
     return result
 

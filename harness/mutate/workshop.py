@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import os
 import threading
 import time
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from harness import git, tree
@@ -16,17 +18,24 @@ from harness.errors import HostFault, NotBuilt
 from harness.model import Kernel, Mutant, MutantState
 from harness.mutate import mutants
 from harness.mutate.prepare import Prepared
+from harness.mutate.switched import Switch, switched
 from harness.process import interrupt_all
+
+_MOST_TRIES = 8  # to compile a file with all its mutants; each try leaves some out
 
 
 @dataclasses.dataclass(frozen=True)
 class MutantBuild:
-    """A mutant's kernel; without one, ``state`` and ``message`` say why there is none."""
+    """A mutant's kernel; without one, ``state`` and ``message`` say why there is none.
+
+    If the ``kernel`` holds other mutants as well, ``switch`` chooses this one.
+    """
 
     kernel: Kernel | None = None
     state: MutantState | None = None
     message: str = ""
     seconds: float = 0.0
+    switch: Switch | None = None
 
 
 class Workshop:
@@ -42,6 +51,50 @@ class Workshop:
         self._pool = concurrent.futures.ThreadPoolExecutor(1)
         self._thread = 0
         self._stopped = False
+        self._together: Kernel | None = None  # the kernel that holds many mutants
+        self._switches: dict[str, Switch] = {}  # of its mutants, by their names
+
+    def build_together(self, found: Iterable[Mutant]) -> int:
+        """Build one kernel with all mutants that can be chosen at run time; return how many it has.
+
+        If it cannot be built, each mutant gets a kernel of its own.
+        """
+        by_file: dict[str, list[Mutant]] = {}
+        for mutant in found:
+            by_file.setdefault(mutant.file, []).append(mutant)
+        with self._held() as builds:
+            objects: list[str] = []
+            try:
+                for index, (path, own) in enumerate(sorted(by_file.items()), 1):
+                    if path.endswith(".c") and builds.is_built_in(path):
+                        objects += self._compile_together(builds, path, own, index)
+                if objects:
+                    jobs = self.prepared.lab.plan.jobs or len(os.sched_getaffinity(0))
+                    self._together = builds.link(tuple(objects), self.place / "together", jobs)
+            except NotBuilt:
+                self._switches.clear()
+            finally:
+                builds.restore()
+        return len(self._switches)
+
+    def _compile_together(
+        self, builds: ChangedBuilds, path: str, own: Sequence[Mutant], index: int
+    ) -> tuple[str, ...]:
+        """Compile a file with all its mutants, without those that the compiler refuses."""
+        data = (self.prepared.tip.path / path).read_bytes()
+        without: frozenset[int] = frozenset()
+        for _ in range(_MOST_TRIES):
+            file = switched(path, data, own, index, without)
+            changed = builds.compile(path, file.content)
+            if not changed.error and file.numbers:
+                self._switches |= {
+                    name: Switch(file.parameter, number) for name, number in file.numbers.items()
+                }
+                return changed.names
+            if not changed.lines - without:
+                break
+            without |= changed.lines
+        return ()
 
     def begin(
         self, mutant: Mutant, name: str, *, link: bool
@@ -60,20 +113,28 @@ class Workshop:
     def build(self, mutant: Mutant, name: str, *, link: bool) -> MutantBuild:
         """Build a mutant in this thread."""
         self._thread, begin = threading.get_ident(), time.monotonic()
-        prepared = self.prepared
-        with tree.slot(prepared.source, prepared.lab.progress, lambda: self._stopped) as slot:
-            # Another run may have used the worktree.
-            if git.object_of(slot.path, "HEAD") != prepared.tip.commit:
-                slot.check_out(prepared.tip)
-            found = self._compile_and_link(mutant, self.place / name, link)
+        with self._held() as builds:
+            found = self._compile_and_link(builds, mutant, self.place / name, link)
         seconds = round(time.monotonic() - begin, 3)
         return dataclasses.replace(found, seconds=seconds)
 
-    def _compile_and_link(self, mutant: Mutant, folder: Path, link: bool) -> MutantBuild:
+    @contextlib.contextmanager
+    def _held(self) -> Iterator[ChangedBuilds]:
+        """Lock the worktree, with the sources of the series in it."""
         prepared, lab = self.prepared, self.prepared.lab
-        if self._builds is None:
-            self._builds = ChangedBuilds(prepared.tip, prepared.out, lab.toolchain, prepared.kernel)
-        builds = self._builds
+        with tree.slot(prepared.source, lab.progress, lambda: self._stopped) as slot:
+            # Another run may have used the worktree.
+            if git.object_of(slot.path, "HEAD") != prepared.tip.commit:
+                slot.check_out(prepared.tip)
+            if self._builds is None:
+                arguments = (prepared.tip, prepared.out, lab.toolchain, prepared.kernel)
+                self._builds = ChangedBuilds(*arguments)
+            yield self._builds
+
+    def _compile_and_link(
+        self, builds: ChangedBuilds, mutant: Mutant, folder: Path, link: bool
+    ) -> MutantBuild:
+        prepared, lab = self.prepared, self.prepared.lab
         if (many := len(builds.objects(mutant.file))) > MOST_OBJECTS:
             why = f"{many} objects include {mutant.file}, which is too many to compile for each"
             return MutantBuild(state=MutantState.UNDECIDED, message=why)
@@ -89,6 +150,8 @@ class Workshop:
                 return MutantBuild(state=MutantState.SAME_CODE)
             if not link:
                 return MutantBuild(state=MutantState.NOT_EXECUTED)
+            if switch := self._switches.get(mutant.name):
+                return MutantBuild(self._together, switch=switch)
             jobs = lab.plan.jobs or len(os.sched_getaffinity(0))
             kernel = builds.link(changed.names, folder, jobs)
         except NotBuilt as error:

@@ -219,6 +219,7 @@ class HostSide:
             "first": guest_options.first(self.config),
             "only_first": self.config.getoption("only_first"),
             "counters": sorted(self.reports.counters.names),
+            "write": self.config.getoption("guest_write"),
         }
         replaces = len(self.names) > self.fleet.count
         Worker(node, answer["guest"], self.reports, replaces=replaces)

@@ -4,12 +4,16 @@
 from __future__ import annotations
 
 import collections
+import re
+import subprocess
+from pathlib import Path
 
 import pytest
 
 from harness.model import Mutant
 from harness.mutate.kinds import KINDS
 from harness.mutate.mutants import applied, fair_order, in_file
+from harness.mutate.switched import switched
 
 SOURCE = """\
 static struct thing *thing_initial;
@@ -169,3 +173,140 @@ def test_the_seed_decides_the_order() -> None:
 def test_odd_sources_have_no_mutants_and_no_traceback(source: str) -> None:
     lines = range(1, source.count("\n") + 2)
     assert list(in_file("a.c", source, lines, lines, {})) == []
+
+
+def compiles(content: bytes, tmp_path: Path) -> str:
+    """Return what gcc says of a file, with the macros that these sources use."""
+    source = tmp_path / "a.c"
+    moduleparam = tmp_path / "linux" / "moduleparam.h"
+    moduleparam.parent.mkdir(exist_ok=True)
+    moduleparam.write_text("#define core_param(name, var, type, mode) type *name##_p = &var\n")
+    source.write_bytes(content)
+    argv = ["gcc", "-std=gnu11", "-fsyntax-only", f"-I{tmp_path}", str(source)]
+    return subprocess.run(argv, text=True, capture_output=True, check=False).stderr
+
+
+PROGRAM = """\
+#define unlikely(x) __builtin_expect(!!(x), 0)
+#define guard(x) int x##_guard
+enum { ENOMEM = 12, EINVAL = 22 };
+extern int next(int *), count;
+extern void put_it(int *), unlock(int *), lock_it(int *);
+static const int table[2] = { [1] = 3 };
+
+static int move(int *from, int *to, int much)
+{
+	int *own = much > 2 ? from : to;
+	int err = -ENOMEM;
+	static int calls = 3;
+
+	guard(lock);
+	lock_it(own);
+	if (!much ||
+		much < calls)
+		goto out;
+	else if (from)
+		put_it(from);
+	else
+		unlock(to);
+	for (count = 0; count < much; count++)
+		put_it(to);
+	while ((err = next(own)) > 7)
+		count++;
+	put_it(
+		to);
+#ifdef HARNESS_NEVER
+	put_it(from);
+#endif
+	return err ? -EINVAL :
+		0;
+out:
+	unlock(own);
+	return err + lock_guard * 0;
+}
+
+int main(void) { return move(&count, &count, table[1]); }
+"""
+
+
+def test_one_file_holds_all_mutants_that_a_parameter_can_choose(tmp_path: Path) -> None:
+    lines = range(1, PROGRAM.count("\n") + 1)
+    found = list(in_file("a.c", PROGRAM, lines, lines, {}))
+    together = switched("a.c", PROGRAM.encode(), found, 3)
+    assert compiles(together.content, tmp_path) == ""
+    text = together.content.decode()
+    assert len(set(together.numbers.values())) == len(together.numbers)
+    left_out = {m.before.strip() for m in found if m.name not in together.numbers}
+    assert left_out == {
+        "enum { ENOMEM = 12, EINVAL = 22 };",
+        "static const int table[2] = { [1] = 3 };",
+        "static int calls = 3;",
+        "guard(lock);",
+    }
+    assert all(f"harness_mutant_3 == {number})" in text for number in together.numbers.values())
+    # Every line of the original is where it was.
+    for old, new in zip(PROGRAM.split("\n"), text.split("\n")[2:], strict=False):
+        assert set(re.findall(r"\w+", old)) <= set(re.findall(r"\w+", new))
+
+
+def test_chosen_mutants_do_what_they_would_do_alone(tmp_path: Path) -> None:
+    program = """\
+#include <stdio.h>
+#include <stdlib.h>
+#define unlikely(x) __builtin_expect(!!(x), 0)
+static void put_it(int *x) { *x -= 1; }
+static int step(int x, int much)
+{
+	int err = -22, left = x + 5;
+
+	if (x < 3 && much)
+		goto out;
+	put_it(&left);
+	if (left > 7)
+		left += much > 1 ? 2 : 9;
+	if (!(left & 1))
+		return -12;
+	err = left ? left : 1;
+out:
+	return err;
+}
+"""
+    main = "int main(int c, char **v) { for (int i = 0; i < 6; i++) "
+    main += 'printf("%d ", step(i, i % 3)); return 0; }\n'
+    choose = (
+        "int main(int c, char **v) { harness_mutant_1 = atoi(v[1]); for (int i = 0; i < 6; i++) "
+    )
+    choose += 'printf("%d ", step(i, i % 3)); return 0; }\n'
+    lines = range(4, program.count("\n") + 1)
+    found = list(in_file("a.c", program, lines, lines, {}))
+    together = switched("a.c", program.encode(), found, 1)
+
+    def output(name: str, content: bytes, *words: str) -> str:
+        source, binary = tmp_path / f"{name}.c", tmp_path / name
+        source.write_bytes(content)
+        if words[:1] != ("0",) or not binary.exists():
+            subprocess.run(["gcc", "-w", "-o", binary, source], check=True)
+        return subprocess.run(
+            [binary, *words], text=True, capture_output=True, check=True, timeout=60
+        ).stdout
+
+    body = together.content.partition(b"\n#include <linux/moduleparam.h>")[0].decode()
+    assert output("all", f"{body}\n{choose}".encode(), "0") == output(
+        "plain", (program + main).encode()
+    )
+    assert len(together.numbers) >= 10
+    for mutant in found:
+        if number := together.numbers.get(mutant.name):
+            alone = applied(mutant, program.encode()) + main.encode()
+            assert output("all", f"{body}\n{choose}".encode(), str(number)) == output(
+                "alone", alone
+            ), mutant.change
+
+
+def test_regions_that_the_compiler_refuses_are_left_out() -> None:
+    lines = range(1, PROGRAM.count("\n") + 1)
+    found = list(in_file("a.c", PROGRAM, lines, lines, {}))
+    (line,) = [n for n, row in enumerate(PROGRAM.split("\n"), 1) if row == "\tlock_it(own);"]
+    together = switched("a.c", PROGRAM.encode(), found, 3, {line})
+    assert any(m.line == line for m in found)
+    assert not any(m.line == line and m.name in together.numbers for m in found)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import concurrent.futures
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from harness.model import (
     Mutant,
     MutantResult,
     MutantState,
+    MutantTrial,
     Mutation,
     Outcome,
     Patch,
@@ -47,6 +48,7 @@ from harness.model import (
 )
 from harness.mutate import engine, mutants, report, trials
 from harness.mutate.prepare import MutationPlan, Prepared
+from harness.mutate.switched import Switch
 from harness.mutate.trials import Chosen, Reach, TestChooser, noticed
 from harness.mutate.workshop import MutantBuild
 from harness.progress import Progress
@@ -173,9 +175,60 @@ def test_a_test_is_ended_by_how_long_it_took_without_the_mutant(
     ready = prepared(tmp_path)
     slow = dataclasses.replace(unchanged(), tests=(Test("t.py::a", Outcome.PASS, 20.0),))
     ready = dataclasses.replace(ready, unchanged=slow)
-    trials.run(ready, KERNEL, ("t.py::a", "t.py::b"), tmp_path / "trial")
-    (*_, file) = plans[0].pytest_args
-    assert json.loads(Path(file).read_text()) == {"t.py::a": 100.0, "t.py::b": 30.0}
+    wanted = MutantTrial("001", mutant(5), (("t.py::a", 20.0), ("t.py::b", 0.0)))
+    trials.attempt(ready, wanted, MutantBuild(KERNEL, switch=SWITCH), tmp_path)
+    words = plans[0].pytest_args
+    file = Path(words[words.index("--deadlines") + 1])
+    assert json.loads(file.read_text()) == {"t.py::a": 100.0, "t.py::b": 30.0}
+
+
+SWITCH = Switch("harness_mutant_1", 7)
+
+
+@pytest.mark.parametrize("at_boot", [False, True])
+def test_a_kernel_with_many_mutants_is_told_which_one_to_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_boot: bool
+) -> None:
+    plans: list[Plan] = []
+
+    def run(lab: Lab, *_: object, **__: object) -> Trial:
+        plans.append(lab.plan)
+        return _trial(Test("t.py::a", Outcome.PASS))
+
+    monkeypatch.setattr("harness.lab.trial.run", run)
+    wanted = MutantTrial("001", mutant(5), (("t.py::a", 1.0),), at_boot=at_boot)
+    build = MutantBuild(KERNEL, switch=SWITCH)
+    result = trials.attempt(prepared(tmp_path), wanted, build, tmp_path, set())
+    assert (result.state, result.ran) == (MutantState.SURVIVED, 1)
+    (plan,) = plans
+    told = ("--guest-write", "/sys/module/kernel/parameters/harness_mutant_1=7")
+    assert plan.pytest_args[-2:] == (("--guest-append", "harness_mutant_1=7") if at_boot else told)
+    assert plan.no_snapshot == at_boot  # a copy of a saved guest has booted already
+
+
+@pytest.mark.parametrize("good", [False, True])
+def test_a_test_that_notices_a_mutant_must_pass_without_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, good: bool
+) -> None:
+    plans: list[Plan] = []
+
+    def run(lab: Lab, *_: object, **__: object) -> Trial:
+        plans.append(lab.plan)
+        chosen = "--guest-write" in lab.plan.pytest_args
+        outcome = Outcome.FAIL if chosen or not good else Outcome.PASS
+        return _trial(Test("t.py::a", outcome))
+
+    monkeypatch.setattr("harness.lab.trial.run", run)
+    wanted = MutantTrial("001", mutant(5), (("t.py::a", 1.0),))
+    build, proven = MutantBuild(KERNEL, switch=SWITCH), set[str]()
+    ready = prepared(tmp_path)
+    result = trials.attempt(ready, wanted, build, tmp_path, proven)
+    assert result.state is (MutantState.KILLED if good else MutantState.UNDECIDED)
+    assert "though none is chosen" in result.message or good
+    assert len(plans) == 2
+    if good:  # it is asked once
+        assert trials.attempt(ready, wanted, build, tmp_path, proven).state is MutantState.KILLED
+        assert len(plans) == 3
 
 
 def test_data_of_a_file_that_no_test_executes_needs_a_boot(tmp_path: Path) -> None:
@@ -236,6 +289,9 @@ class FakeWorkshop:
         future.set_result(MutantBuild(kernel, state))
         return future
 
+    def build_together(self, found: Iterable[Mutant]) -> int:
+        return 0
+
     def close(self) -> None:
         pass
 
@@ -247,7 +303,8 @@ MUTANTS = tuple(mutant(line, patch=1 + line % 2) for line in (10, 11, 12, 13, 14
 def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., engine.Session]:
     """Return a function that makes a session whose tests notice mutants in even lines."""
 
-    def run(prepared: Prepared, kernel: Kernel, tests: tuple[str, ...], folder: Path) -> Trial:
+    def run(*arguments: Any) -> Trial:
+        *_, tests, folder = arguments
         line = int(folder.name.split("-")[2])
         bad = Test(tests[0], Outcome.FAIL, message="E   assert 1 == 2")
         return _trial(bad if line % 2 == 0 else Test(tests[0], Outcome.PASS))

@@ -287,6 +287,11 @@ def mutate(commands: Commands) -> None:
         help="only mutants that were not killed in MUTATION, a folder, or last",
     )
     group.add_argument(
+        "--separate",
+        action="store_true",
+        help="build a kernel for each mutant, instead of one that holds most of them",
+    )
+    group.add_argument(
         "--at-least",
         type=float,
         default=0.0,

@@ -228,8 +228,7 @@ OPTIONS = (
     CommandOption("--affected",
         "run first the tests that executed what differs from the revision counted last",
         ("run",), TESTS, plan="affected"),
-    CommandOption("--only-affected", "run only these tests", ("run",), TESTS,
-        plan="only_affected"),
+    CommandOption("--only-affected", "run only these tests", ("run",), TESTS, plan="only_affected"),
     CommandOption("-k", "run only tests that match EXPR, as in pytest", _TEST_VERBS, TESTS,
         metavar="EXPR", plan="keyword", pytest="-k", repeated=True),
     CommandOption("--test-timeout",
@@ -304,12 +303,11 @@ OPTIONS = (
         "allow an unencrypted scheduler on another machine: whoever reaches it can run code here",
         _CLUSTER_VERBS, CLUSTER, plan="insecure"),
     # Options of pytest only.
-    CommandOption(pytest="--kernel", metavar="IMAGE", default=None,
-        help="boot this kernel image and run the tests in its guests"),
+    CommandOption(pytest="--kernel", metavar="IMAGE", default=None, help="boot this kernel image"),
     CommandOption(pytest="--guest-append", metavar="WORDS", default=(), carried=True,
         help="additional arguments for the kernel's command line"),
     CommandOption(pytest="--guest-write", metavar="FILE=TEXT", default=(), carried=True,
-        help="text to write into a file of each guest before its tests, such as a sysctl"),
+        help="text to write into a guest's file before its tests, such as a sysctl"),
     CommandOption(pytest="--guest-modules", metavar="DIR",
         help="the guest's /lib/modules (default: the folder modules next to IMAGE)"),
     CommandOption(pytest="--guest-scale", metavar="F", type=float, default=1.0,
@@ -336,7 +334,7 @@ def of_verb(verb: str) -> tuple[CommandOption, ...]:
 
 
 def plugin_options() -> tuple[CommandOption, ...]:
-    """Return the options that our plugin adds to pytest."""
+    """Return our plugin's options."""
     return tuple(option for option in OPTIONS if option.pytest.startswith("--"))
 
 

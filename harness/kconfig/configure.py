@@ -50,12 +50,15 @@ def configure(
         )
     config = out / ".config"
     count = f"{len(request.options)} options"
+    wanted = _wanted(source, toolchain, request)
     with paths.writing(out), progress.stage("configure", count) as stage:
-        unchanged = _update(source, out, request, toolchain)
-        text = config.read_text()
+        unchanged = _unchanged(source, out, wanted, toolchain)
+        text = config.read_text() if unchanged else _make_config(source, out, wanted, toolchain)
         if missing := compare(request, text):
             reasons = explain(source, missing, text, toolchain.arch)
             _accept(missing, reasons, progress)
+        if not unchanged:
+            unchanged = _install(source, out, wanted, toolchain, text)
         on = sum(value in ("y", "m") for value in values(text).values())
         end = ", unchanged" if unchanged else ""
         stage.finish(f"{count} requested and set, {on} on in total{end}")
@@ -67,17 +70,17 @@ def attempt(source: Path, out: Path, request: Request, toolchain: Toolchain) -> 
 
     Raises NotConfigured only if there is no configuration at all.
     """
+    wanted = _wanted(source, toolchain, request)
     with paths.writing(out):
-        _update(source, out, request, toolchain)
+        if not _unchanged(source, out, wanted, toolchain):
+            text = _make_config(source, out, wanted, toolchain)
+            _install(source, out, wanted, toolchain, text)
         return values((out / ".config").read_text())
 
 
-def _update(source: Path, out: Path, request: Request, toolchain: Toolchain) -> bool:
-    """Bring the .config as close to the request as possible; return whether it is unchanged."""
-    config, wanted = out / ".config", _wanted(source, toolchain, request)
-    if _unchanged(source, out, wanted, toolchain):
-        return True
-    text = _make_config(source, out, wanted, toolchain)
+def _install(source: Path, out: Path, wanted: str, toolchain: Toolchain, text: str) -> bool:
+    """Move the new .config into place unless it is unchanged; return whether it is unchanged."""
+    config = out / ".config"
     same = config.exists() and config.read_text() == text
     if not same:
         (out / _NEW).replace(config)

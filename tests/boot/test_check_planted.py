@@ -89,8 +89,9 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
         )
         text = new
     (place / "test_planted.py").write_text(SUITE)
-    words = ("--kernel", "7.2", "--only", "build,tests", "--suite", str(place / "test_planted.py"))
-    words += ("--kconfig", "base", "--kconfig", "nvmet", "--kconfig", "modules")  # the main job's
+    suite = str(place / "test_planted.py")
+    kernel = ("--kernel", "7.2", "--kconfig", "base", "--kconfig", "nvmet", "--kconfig", "modules")
+    words = (*kernel, "--only", "build,tests", "--suite", suite)  # the main job's kernel
     return harness("check", "--json", str(place / "series"), *words, "--out", str(place / "run"))
 
 

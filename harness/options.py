@@ -303,7 +303,7 @@ OPTIONS = (
         "allow an unencrypted scheduler on another machine: whoever reaches it can run code here",
         _CLUSTER_VERBS, CLUSTER, plan="insecure"),
     # Options of pytest only.
-    CommandOption(pytest="--kernel", metavar="IMAGE", default=None, help="boot this kernel image"),
+    CommandOption(pytest="--kernel", metavar="IMAGE", default=None, help="run tests on this image"),
     CommandOption(pytest="--guest-append", metavar="WORDS", default=(), carried=True,
         help="additional arguments for the kernel's command line"),
     CommandOption(pytest="--guest-write", metavar="FILE=TEXT", default=(), carried=True,
@@ -334,7 +334,7 @@ def of_verb(verb: str) -> tuple[CommandOption, ...]:
 
 
 def plugin_options() -> tuple[CommandOption, ...]:
-    """Return our plugin's options."""
+    """Return the options that our plugin adds to pytest."""
     return tuple(option for option in OPTIONS if option.pytest.startswith("--"))
 
 

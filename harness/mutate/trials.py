@@ -213,19 +213,25 @@ def _plan(prepared: Prepared, wanted: MutantTrial, switch: Switch | None) -> Pla
     A kernel with other mutants is told which one to be before its first test, so that a copy of a
     saved guest will do; or at boot, if that is when the line is executed.
     """
-    plan = prepared.lab.plan
-    alone = plan.alone(tuple(test for test, _ in wanted.tests))
+    tests = tuple(test for test, _ in wanted.tests)
     if switch is None:
-        return alone
+        return prepared.lab.plan.alone(tests)
     if wanted.at_boot:
-        return dataclasses.replace(alone, pytest_args=("--guest-append", switch.at_boot))
+        words = ("--guest-append", switch.at_boot)
+        return dataclasses.replace(prepared.lab.plan.alone(tests), pytest_args=words)
     words = ("--guest-write", switch.later)
-    return dataclasses.replace(alone, pytest_args=words, no_snapshot=plan.no_snapshot)
+    return dataclasses.replace(_in_copy(prepared, tests), pytest_args=words)
+
+
+def _in_copy(prepared: Prepared, tests: tuple[str, ...]) -> Plan:
+    """Return the plan that runs these tests alone, in a copy of a saved guest if allowed."""
+    plan = prepared.lab.plan
+    return dataclasses.replace(plan.alone(tests), no_snapshot=plan.no_snapshot)
 
 
 def _prove(prepared: Prepared, kernel: Kernel, test: str, folder: Path) -> None:
     """Raise Untestable unless a test passes on a kernel of which no mutant is chosen."""
-    plan = dataclasses.replace(prepared.lab.plan.alone((test,)), no_snapshot=False)
+    plan = _in_copy(prepared, (test,))
     if found := noticed(run(prepared, kernel, plan, (test,), folder)):
         what = f"the kernel with all mutants fails {found.test or 'to boot'} though none is chosen"
         raise Untestable(what, hint="--separate builds a kernel for each mutant")

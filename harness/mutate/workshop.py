@@ -69,8 +69,7 @@ class Workshop:
                     if path.endswith(".c") and builds.is_built_in(path):
                         objects += self._compile_together(builds, path, own, index)
                 if objects:
-                    jobs = self.prepared.lab.plan.jobs or len(os.sched_getaffinity(0))
-                    self._together = builds.link(tuple(objects), self.place / "together", jobs)
+                    self._together = self._link(builds, tuple(objects), self.place / "together")
             except NotBuilt:
                 self._switches.clear()
             finally:
@@ -95,6 +94,10 @@ class Workshop:
                 break
             without |= changed.lines
         return ()
+
+    def _link(self, builds: ChangedBuilds, objects: tuple[str, ...], folder: Path) -> Kernel:
+        jobs = self.prepared.lab.plan.jobs or len(os.sched_getaffinity(0))
+        return builds.link(objects, folder, jobs)
 
     def begin(
         self, mutant: Mutant, name: str, *, link: bool
@@ -134,7 +137,7 @@ class Workshop:
     def _compile_and_link(
         self, builds: ChangedBuilds, mutant: Mutant, folder: Path, link: bool
     ) -> MutantBuild:
-        prepared, lab = self.prepared, self.prepared.lab
+        prepared = self.prepared
         if (many := len(builds.objects(mutant.file))) > MOST_OBJECTS:
             why = f"{many} objects include {mutant.file}, which is too many to compile for each"
             return MutantBuild(state=MutantState.UNDECIDED, message=why)
@@ -152,8 +155,7 @@ class Workshop:
                 return MutantBuild(state=MutantState.NOT_EXECUTED)
             if switch := self._switches.get(mutant.name):
                 return MutantBuild(self._together, switch=switch)
-            jobs = lab.plan.jobs or len(os.sched_getaffinity(0))
-            kernel = builds.link(changed.names, folder, jobs)
+            kernel = self._link(builds, changed.names, folder)
         except NotBuilt as error:
             return MutantBuild(state=MutantState.NOT_COMPILED, message=error.what)
         finally:

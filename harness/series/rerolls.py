@@ -72,8 +72,7 @@ def _replacing(older: Revision, newer: Revision) -> dict[tuple[int, str], MboxEn
     Empty if ``newer`` stands for itself: it has a cover letter of its own, is as whole as a series
     can be, or one of its patches answers none of ``older`` or cannot be placed among them.
     """
-    shared = older.cover and newer.cover and newer.cover.message_id == older.cover.message_id
-    begins = newer.cover is not None and not shared
+    begins = newer.cover is not None and not _share_cover(older, newer)
     if older.is_single or begins or newer.whole is not newer.is_single:
         return {}
     replacing: dict[tuple[int, str], MboxEntry] = {}
@@ -164,6 +163,9 @@ def are_similar(one: Revision, other: Revision) -> bool:
     own, theirs = (
         {entry.subject.title.lower() for entry in revision.patches} for revision in (one, other)
     )
-    shared = one.cover and other.cover and one.cover.message_id == other.cover.message_id
-    same_title = one.title.lower() == other.title.lower() and not shared
+    same_title = one.title.lower() == other.title.lower() and not _share_cover(one, other)
     return same_title or 2 * len(own & theirs) > max(len(own), len(theirs))
+
+
+def _share_cover(one: Revision, other: Revision) -> bool:
+    return bool(one.cover and other.cover and one.cover.message_id == other.cover.message_id)

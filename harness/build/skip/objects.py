@@ -95,7 +95,7 @@ def before_make(
     config = (out / ".config").read_text()
     if built is None or "\nCONFIG_MODVERSIONS=y" in config:
         return Skipped()
-    changes = _between(checkout.path, built.tree, checkout.tree)
+    changes = _changes(checkout.path, _entries(checkout.path, built.tree, checkout.tree))
     if not changes.headers:
         return Skipped()
     files = _SourceFiles(checkout.path, out, changes)
@@ -124,14 +124,12 @@ def affected(checkout: Checkout, out: Path, toolchain: Toolchain, before: str) -
 
     ``out`` holds the build of the checkout.  Changes of options and of make's rules do not count.
     """
-    arguments = ("diff-tree", "-r", "-z", "--no-renames", "--name-only", before, checkout.tree)
-    names = git.run(checkout.path, *arguments).stdout.split("\0")
+    entries = _entries(checkout.path, before, checkout.tree, check=True)
     top = os.fsencode(os.path.realpath(checkout.path)) + b"/"
     modules = "\nCONFIG_MODULES=y" in (out / ".config").read_text()
     linked = make_records.object_names(out, toolchain, modules=modules)
-    changed = [top + os.fsencode(name) for name in filter(None, names)]
-    found = make_records.compiled_from(out, linked, changed)
-    changes = _between(checkout.path, before, checkout.tree)
+    found = make_records.compiled_from(out, linked, [top + os.fsencode(name) for name in entries])
+    changes = _changes(checkout.path, entries)
     if changes.headers:
         files = _SourceFiles(checkout.path, out, changes)
         found = [compiled for compiled in found if not files.unchanged_for(compiled)]
@@ -143,13 +141,20 @@ def after_make(checkout: Checkout, out: Path) -> None:
     serial.write(out / _RECORD, BuiltRecord(checkout.tree))
 
 
-def _between(repo: Path, old: str, new: str) -> SourceChanges:
-    """Compare two tree objects; the result has no headers if nothing is certain."""
+def _entries(repo: Path, old: str, new: str, *, check: bool = False) -> dict[str, list[str]]:
+    """Return the files that differ between two tree objects, with what git says of each.
+
+    These are ":old-mode", new mode, old blob, new blob and status.  Without ``check``, a lost tree
+    differs in nothing.
+    """
     arguments = ("diff-tree", "-r", "-z", "--no-renames", "--no-abbrev", old, new)
-    listed = git.run(repo, *arguments, check=False)
+    listed = git.run(repo, *arguments, check=check)
     fields = listed.stdout.split("\0") if listed.ok else []
-    # ":old-mode new-mode old-blob new-blob status", then the path.
-    entries = {path: entry.split() for entry, path in zip(fields[::2], fields[1::2], strict=False)}
+    return {path: entry.split() for entry, path in zip(fields[::2], fields[1::2], strict=False)}
+
+
+def _changes(repo: Path, entries: Mapping[str, list[str]]) -> SourceChanges:
+    """Return what is certain of these differences; the result has no headers if nothing is."""
     blobs = {
         path: (entry[2], entry[3])
         for path, entry in entries.items()

@@ -16,7 +16,7 @@ import typing
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from harness.errors import HostFault, Interrupted
+from harness.errors import HostFault, Interrupted, UsageError
 
 # platformdirs, filelock and tempfile are imported where they are used: every command imports this
 # module, and short ones use none of them.
@@ -41,6 +41,17 @@ def expanded(path: str | Path) -> Path:
         return Path(path).expanduser()
     except RuntimeError:  # no such user, so it is an ordinary file name
         return Path(path)
+
+
+def require_utf8(path: str | Path, what: str) -> None:
+    """Raise UsageError if a path is not valid UTF-8: pytest-xdist cannot send it to a guest."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise UsageError(
+            f"{what} is not valid UTF-8: {os.fsencode(path).decode(errors='backslashreplace')}",
+            hint="rename it: guests cannot run tests below such a path",
+        ) from None
 
 
 def _folder(kind: str, parts: tuple[str, ...]) -> Path:

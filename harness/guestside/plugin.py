@@ -126,11 +126,27 @@ class GuestSide:
         self._log = ""  # the kernel's messages during the test
         self._log_before = ""  # the kernel's messages before the test
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_pycollect_makemodule(
+        self, module_path: Path, parent: pytest.Collector
+    ) -> pytest.Module | None:
+        """Give a module whose path is not valid UTF-8 an id that xdist can send."""
+        where = str(module_path)
+        if module_path.name == "__init__.py" or sendable(where) == where:
+            return None
+        path = os.path.relpath(where, parent.config.rootpath)
+        module: pytest.Module = pytest.Module.from_parent(
+            parent, path=module_path, nodeid=sendable(path)
+        )
+        return module
+
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(
         self, config: pytest.Config, items: list[pytest.Item]
     ) -> None:
         """Move the first tests to the front; leave out the others if requested."""
+        for item in items:
+            item.__dict__["location"] = sendable(item.location)  # a cached property
         ranks = {test: rank for rank, test in enumerate(self.first)}
         others = [item for item in items if item.nodeid not in ranks]
         chosen = [item for item in items if item.nodeid in ranks]
@@ -236,10 +252,7 @@ class GuestSide:
         self,
     ) -> Generator[None, dict[str, Any], dict[str, Any]]:
         """Make a report's strings safe to send; truncate huge ones."""
-        data = yield
-        for part in ("longrepr", "sections", "user_properties"):
-            if data.get(part):  # most reports have none of them
-                data[part] = sendable(data[part])
+        data: dict[str, Any] = sendable((yield))
         return data
 
     @pytest.hookimpl(tryfirst=True)

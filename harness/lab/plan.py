@@ -95,7 +95,9 @@ def with_tests(plan: Plan) -> Plan:
 def require_suites(plan: Plan) -> None:
     """Raise UsageError for a suite that does not exist."""
     adaptors.check(plan.suites, plan.folder)
+    paths.require_utf8(plan.folder, "the project's folder")
     for suite in plan.suites:
+        paths.require_utf8(suite, "the path of a suite")
         if adaptors.parse(suite):
             continue
         file = Path(suite.partition("::")[0])

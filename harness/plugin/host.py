@@ -41,6 +41,10 @@ def install(config: pytest.Config) -> None:
     """Make xdist use guests as workers.  Raises pytest.UsageError, with a hint."""
     try:
         adaptors.check(config.args, config.rootpath)
+        paths.require_utf8(config.rootpath, "pytest's root folder")
+        paths.require_utf8(config.invocation_params.dir, "the working directory")
+        for word in config.args:
+            paths.require_utf8(word, "the path of a test")
         fleet, reason = guest_options.fleet(config)
         host = HostSide(config, fleet, reason)
     except HarnessError as error:

@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""pytest's own configuration holds with ``--kernel IMAGE``, wherever the image is."""
+"""The folder that pytest starts from: its configuration, and names that are no UTF-8."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from fakesession import Session, own_base  # noqa: F401
+
+from harness.results import journal
 
 SUITE = """
 import pytest
@@ -33,3 +37,31 @@ def test_the_configuration_in_the_working_directory(tmp_path: Path, words: tuple
     assert "configfile: pytest.ini" in said
     assert "Unknown" not in said
     assert "<Function test_it>" in said
+
+
+def odd(folder: Path) -> Path:
+    """Return a name in Latin-1, as an old disk has it."""
+    return folder / os.fsdecode("café".encode("latin-1"))
+
+
+def test_a_folder_whose_name_is_no_utf8_is_refused(tmp_path: Path) -> None:
+    suite = odd(tmp_path)
+    suite.mkdir()
+    (suite / "test_it.py").write_text("def test_it():\n    pass\n")
+    (tmp_path / "image").touch()
+    argv = [sys.executable, "-m", "pytest", "--kernel", str(tmp_path / "image"), "--guests", "1"]
+    for where, word in ((suite, "."), (tmp_path, str(suite))):
+        ended = subprocess.run([*argv, word], cwd=where, capture_output=True, text=True)
+        assert ended.returncode == 4
+        assert r"is not valid UTF-8: " in ended.stderr
+        assert r"caf\xe9" in ended.stderr
+        assert "hint: rename it" in ended.stderr
+
+
+def test_a_file_whose_name_is_no_utf8_runs(tmp_path: Path) -> None:
+    session = Session(tmp_path, "def test_plain():\n    pass\n")
+    session.path.joinpath(f"test_{odd(Path()).name}.py").write_text("def test_odd():\n    pass\n")
+    status, said = session.run("--guests", "1", ".")
+    assert status == 0, said
+    assert session.outcomes() == {"test_plain": "pass", "test_odd": "pass"}
+    assert r"test_caf\udce9.py::test_odd" in {test.id for test in journal.read(session.out)}

@@ -151,6 +151,8 @@ def test_suites_that_do_not_exist(project: Path) -> None:
     ):
         with pytest.raises(UsageError, match=said):
             plan.require_suites(made(project, "one", "--suite", suite))
+    with pytest.raises(UsageError, match=r"suite is not valid UTF-8: caf\\xe9$"):
+        plan.require_suites(made(project, "one", "--suite", "caf\udce9"))
 
 
 def test_variables_get_their_current_values(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

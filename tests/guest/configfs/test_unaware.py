@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import errno
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
@@ -14,6 +13,7 @@ import pytest
 
 from guestlib import disks, memory
 from guestlib.nvmet import Instance, NvmetHost
+from guestlib.sample import GROUP, depend, make_item, modprobe
 from harness.guestside import needs, syscalls, wait
 from harness.guestside.container import Container, mount_configfs
 from harness.guestside.expect import errno_is
@@ -146,17 +146,10 @@ class TestPoint6Registering:
         assert all(self.GROUP not in one.run(listing) for one in containers)
 
 
-def modprobe(*options: str) -> None:
-    done = subprocess.run(["modprobe", *options, "configfs_sample"], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-
-
 @needs.module("configfs_sample")
 @needs.config("CONFIG_NVME_TARGET_DEBUGFS")
 class TestPoint8DependedOn:
     """The sample's fourth subsystem is aware, and other kernel code depends on its items."""
-
-    GROUP = Path(CONFIGFS, "04-per-namespace")
 
     @pytest.fixture(autouse=True)
     def _loaded(self, configfs: str) -> Iterator[None]:
@@ -166,10 +159,10 @@ class TestPoint8DependedOn:
 
     def test_a_new_container_has_it(self, make_container: Callable[..., Container]) -> None:
         container = make_container()
-        assert self.GROUP.name in container.run(listing)
-        number = container.run((self.GROUP / "ns_id").read_text)
+        assert GROUP.name in container.run(listing)
+        number = container.run((GROUP / "ns_id").read_text)
         assert int(number) == container.mount_namespace()
-        assert int((self.GROUP / "ns_id").read_text()) != container.mount_namespace()
+        assert int((GROUP / "ns_id").read_text()) == syscalls.mount_namespace_id()
 
     def test_it_is_unloaded_while_containers_have_it(
         self, make_container: Callable[..., Container]
@@ -177,14 +170,14 @@ class TestPoint8DependedOn:
         containers = [make_container(), make_container()]
         containers[1].destroy()
         modprobe("--remove")
-        assert self.GROUP.name not in containers[0].run(listing)
+        assert GROUP.name not in containers[0].run(listing)
         modprobe()
-        assert self.GROUP.name not in containers[0].run(listing), "it does not gain one"
+        assert GROUP.name not in containers[0].run(listing), "it does not gain one"
 
     @pytest.mark.parametrize("place", ["initial", "container"])
     def test_an_item_stays(self, make_container: Callable[..., Container], place: str) -> None:
         def check() -> None:
-            item = make_item(self.GROUP)
+            item = make_item()
             depend(item, wanted=True)
             with errno_is(errno.EBUSY):
                 item.rmdir()
@@ -197,7 +190,7 @@ class TestPoint8DependedOn:
         """Unmount, and mount what the namespace has then."""
         syscalls.umount(CONFIGFS)
         mount_configfs()
-        return sorted(entry.name for entry in self.GROUP.iterdir() if entry.is_dir())
+        return sorted(entry.name for entry in GROUP.iterdir() if entry.is_dir())
 
     def start_anew(self) -> list[str]:
         """The same, once there is nothing left of the instance: a dependency ends in a worker."""
@@ -205,20 +198,20 @@ class TestPoint8DependedOn:
         folder = INSTANCES / str(syscalls.mount_namespace_id())
         wait.until(lambda: not folder.exists(), "the instance to be gone")
         mount_configfs()
-        return sorted(entry.name for entry in self.GROUP.iterdir() if entry.is_dir())
+        return sorted(entry.name for entry in GROUP.iterdir() if entry.is_dir())
 
     def test_its_instance_outlives_its_mount(self, container: Container) -> None:
         def depend_and_release() -> list[list[str]]:
-            depend(make_item(self.GROUP), wanted=True)
+            depend(make_item(), wanted=True)
             found = [self.come_again() for _ in range(3)]
-            depend(self.GROUP / "item", wanted=False)
+            depend(GROUP / "item", wanted=False)
             return [*found, self.start_anew()]
 
         assert container.run(depend_and_release) == [["item"]] * 3 + [[]]
 
     def test_each_of_several_dependencies_keeps_it(self, container: Container) -> None:
         def release_one_by_one() -> list[list[str]]:
-            one, other = make_item(self.GROUP, "one"), make_item(self.GROUP, "other")
+            one, other = make_item("one"), make_item("other")
             depend(one, wanted=True)
             depend(other, wanted=True)
             found = [self.come_again()]
@@ -231,7 +224,7 @@ class TestPoint8DependedOn:
 
     def test_one_that_was_given_up_keeps_nothing(self, container: Container) -> None:
         def depend_and_release() -> list[str]:
-            item = make_item(self.GROUP)
+            item = make_item()
             for _ in range(TIMES):
                 depend(item, wanted=True)
                 depend(item, wanted=False)
@@ -245,7 +238,7 @@ class TestPoint8DependedOn:
         def depend_and_remove() -> list[list[str]]:
             found = []
             for _ in range(TIMES):
-                item = make_item(self.GROUP)
+                item = make_item()
                 (item / "depend").write_text("1")
                 with suppress(OSError):
                     item.rmdir()
@@ -263,7 +256,7 @@ class TestPoint8DependedOn:
         def depend_and_leave() -> list[list[str]]:
             found = []
             for _ in range(TIMES):
-                item = make_item(self.GROUP)
+                item = make_item()
                 (item / "depend").write_text("1")
                 if self.come_again():
                     depend(item, wanted=True)
@@ -274,8 +267,8 @@ class TestPoint8DependedOn:
         assert container.run(depend_and_leave) == [[]] * TIMES
 
     def test_it_keeps_the_module_loaded(self, container: Container) -> None:
-        item = Path(f"{container.root}{self.GROUP}") / "item"
-        container.run(lambda: depend(make_item(self.GROUP), wanted=True))
+        item = Path(f"{container.root}{GROUP}") / "item"
+        container.run(lambda: depend(make_item(), wanted=True))
         with pytest.raises(AssertionError, match=r"in use|temporarily unavailable"):
             modprobe("--remove")
         depend(item, wanted=False)
@@ -283,23 +276,10 @@ class TestPoint8DependedOn:
     @needs.feature("slab_counts")
     def test_no_memory_stays_of_instances_that_were_depended_on(self, container: Container) -> None:
         def turn() -> None:
-            depend(make_item(self.GROUP), wanted=True)
+            depend(make_item(), wanted=True)
             self.come_again()
-            depend(self.GROUP / "item", wanted=False)
+            depend(GROUP / "item", wanted=False)
             assert self.start_anew() == []
 
         found = container.run(memory.grown, TIMES, turn)
         assert not found, f"objects that each of {TIMES} instances left: {found}"
-
-
-def make_item(group: Path, name: str = "item") -> Path:
-    item = group / name
-    item.mkdir()
-    return item
-
-
-def depend(item: Path, *, wanted: bool) -> None:
-    """Have other kernel code depend on an item, or no longer."""
-    attribute = item / "depend"
-    attribute.write_text(str(int(wanted)))
-    wait.until(lambda: attribute.read_text() == f"{int(wanted)}\n", f"{attribute} to be {wanted}")

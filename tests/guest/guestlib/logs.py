@@ -18,6 +18,7 @@ _ANA, _DISCOVERY = 0x0C, 0x70
 _IDENTIFY_CONTROLLER = 1
 _CAPSULE = 1792  # where ioccsz is
 _SIZE = 1 << 14
+ANA_HEADER = 16  # bytes
 _ENTRY = 1024  # bytes of an entry of the discovery log, and of its header
 _KINDS = {1: "discovery subsystem referral", 2: "nvme subsystem", 3: "current discovery subsystem"}
 _TRANSPORTS = {1: "rdma", 2: "fc", 3: "tcp", 254: "loop"}
@@ -47,12 +48,18 @@ def ana(device: str) -> AnaLog:
     """Read a controller's ANA log, in which all groups have their namespaces."""
     page = _log(device, _ANA)
     changes, count = struct.unpack_from("<QH", page)
-    groups, at = {}, 16
+    groups, at = {}, ANA_HEADER
     for _ in range(count):
         group, namespaces, changed = struct.unpack_from("<IIQ", page, at)
         groups[group] = changed
         at += 32 + 4 * namespaces
     return AnaLog(changes, groups)
+
+
+def ana_header(device: str, size: int) -> tuple[int, int]:
+    """Read the first bytes of a controller's ANA log; return how many changes and groups it tells."""
+    changes, count = struct.unpack_from("<QH", _log(device, _ANA, size))
+    return changes, count
 
 
 def discovery(device: str) -> tuple[int, list[LogEntry]]:
@@ -88,8 +95,8 @@ def _text(field: bytes) -> str:
     return field.partition(b"\0")[0].decode().strip()
 
 
-def _log(device: str, page: int) -> bytes:
-    return _ask(device, _GET_LOG, page | (_SIZE // 4 - 1) << 16, nsid=0xFFFFFFFF, size=_SIZE)
+def _log(device: str, page: int, size: int = _SIZE) -> bytes:
+    return _ask(device, _GET_LOG, page | (size // 4 - 1) << 16, nsid=0xFFFFFFFF, size=size)
 
 
 def _ask(device: str, opcode: int, word: int, *, nsid: int, size: int) -> bytes:

@@ -8,12 +8,12 @@ import errno
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 
 import pytest
 
-from guestlib import disks, fio, nvme
+from guestlib import disks, fio, logs, nvme
 from guestlib.nvmet import AnaGroup, Instance, Namespace, Port, Subsystem, loop_port
+from guestlib.states import waits
 from harness.guestside import needs, wait
 from harness.guestside.expect import errno_is
 from harness.guestside.task import Task
@@ -129,17 +129,12 @@ def test_io_waits_while_no_path_is_accessible(
             state_is(path, "inaccessible")
         writer = Task(disks.write, device, disks.pattern(4096))
         try:
-            wait.until(lambda: stuck(writer.pid), "the writer to wait for a path")
+            wait.until(lambda: waits(writer.pid), "the writer to wait for a path")
             instance.set_ana_state(ports[1].id, "optimized")
             writer.result()
         finally:
             writer.kill()
         assert disks.held(file, 4096) == disks.pattern(4096)
-
-
-def stuck(pid: int) -> bool:
-    """Whether a task sleeps uninterruptibly, like one that waits for a disk."""
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "D"
 
 
 def ports_of(make_port: Callable[..., Port]) -> tuple[Port, Port]:
@@ -168,3 +163,18 @@ def test_a_group_number_out_of_range_is_refused(instance: Instance, number: str)
 def test_an_unknown_state_is_refused(instance: Instance) -> None:
     with instance.holding(loop_port(1)), errno_is(errno.EINVAL):
         instance.write("ports/1/ana_groups/1/ana_state", "sleepy")
+
+
+def test_a_log_read_in_part_tells_how_many_groups_there_are(instance: Instance, file: str) -> None:
+    """So that the host asks for more; the groups that fit are in there."""
+    groups = tuple(AnaGroup(number) for number in (2, 3, 9))
+    port = Port(1, "loop", "loop-1", subsystems=(NQN,), ana_groups=groups)
+    namespace = Namespace(file, uuid=UUID, buffered=True)
+    with (
+        instance.holding(Subsystem(NQN, (namespace,)), port),
+        nvme.connected(port, NQN) as controller,
+    ):
+        whole = logs.ana(controller.device_file)
+        assert sorted(whole.groups) == [1, 2, 3, 9]
+        for size in logs.ANA_HEADER, logs.ANA_HEADER + 36, logs.ANA_HEADER + 36 + 32:
+            assert logs.ana_header(controller.device_file, size) == (whole.changes, 4)

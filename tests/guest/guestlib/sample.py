@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The kernel's sample of configfs subsystems, a module; of the fourth each instance has a copy."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import subprocess
+from pathlib import Path
+
+from harness.guestside import wait
+from harness.guestside.kernelfiles import CONFIGFS
+
+MODULE = "configfs_sample"
+GROUP = Path(CONFIGFS, "04-per-namespace")
+_libc = ctypes.CDLL(None, use_errno=True)
+_FINIT, _DELETE = {"x86_64": (313, 176), "aarch64": (273, 106)}.get(platform.machine(), (0, 0))
+
+
+def modprobe(*options: str) -> None:
+    """Load the module, or with "--remove" unload it.  Raises AssertionError with the reason."""
+    done = subprocess.run(["modprobe", *options, MODULE], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def references() -> int:
+    """Return how often the module is in use."""
+    return int(Path("/sys/module", MODULE, "refcnt").read_text())
+
+
+def make_item(name: str = "item", group: Path = GROUP) -> Path:
+    """Create an item that other kernel code can depend on."""
+    item = group / name
+    item.mkdir()
+    return item
+
+
+def depend(item: Path, *, wanted: bool) -> None:
+    """Have other kernel code depend on an item, or no longer, and wait until it does."""
+    ask_to_depend(item, wanted=wanted)
+    depends(item, wanted=wanted)
+
+
+def ask_to_depend(item: Path, *, wanted: bool) -> None:
+    """Ask for it; a worker of the module's does it."""
+    (item / "depend").write_text(str(int(wanted)))
+
+
+def depends(item: Path, *, wanted: bool) -> None:
+    """Wait until other kernel code depends on the item, or no longer."""
+    attribute = item / "depend"
+    wait.until(lambda: attribute.read_text() == f"{int(wanted)}\n", f"{attribute} to be {wanted}")
+
+
+def insert() -> None:
+    """Load the module in this very task.  Raises OSError."""
+    (file,) = Path("/lib/modules", os.uname().release).rglob(f"{MODULE}.ko")
+    fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        _call(_FINIT, fd, b"", 0)
+    finally:
+        os.close(fd)
+
+
+def delete() -> None:
+    """Unload the module in this very task.  Raises OSError."""
+    _call(_DELETE, MODULE.encode(), os.O_NONBLOCK)
+
+
+def _call(number: int, *arguments: object) -> None:
+    if _libc.syscall(number, *arguments) < 0:
+        raise OSError(ctypes.get_errno(), MODULE)

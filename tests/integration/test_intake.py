@@ -376,7 +376,8 @@ class Archive(http.server.BaseHTTPRequestHandler):
     pages: dict[str, tuple[str, bytes]] = {}  # noqa: RUF012
 
     def do_GET(self) -> None:
-        kind, content = self.pages.get(self.path.replace("%40", "@"), ("", b""))
+        path = "search" if "?x=m" in self.path else self.path.replace("%40", "@")
+        kind, content = self.pages.get(path, ("", b""))
         self.send_response(200 if kind else 404)
         self.send_header("Content-Type", kind or "text/plain")
         self.end_headers()
@@ -431,6 +432,22 @@ def test_a_message_id_through_b4(project: Path, kernel: Path, archive: str) -> N
     assert [one["message_id"] for one in link["patches"]] == [
         one["message_id"] for one in got["patches"]
     ]
+
+
+def test_a_newer_revision_in_another_thread(project: Path, kernel: Path, archive: str) -> None:
+    v1 = mails(kernel, "--cover-letter", "--thread").replace(b".git.harness@", b".one.harness@")
+    titled = b"Subject: [PATCH 0/3] count in words"
+    v1 = v1.replace(b"Subject: [PATCH 0/3] *** SUBJECT HERE ***", titled)
+    (project / "v1.mbox").write_bytes(v1)
+    cover = harness("series", "v1.mbox")[0]["cover"]["message_id"]
+    v2 = mails(kernel, "--cover-letter", "--thread", "-v2")
+    Archive.pages[f"/all/{cover}/t.mbox.gz"] = ("application/gzip", gzip.compress(v1))
+    alone, _ = harness("series", cover)
+    assert (alone["version"], alone["total"]) == (1, 3)
+    Archive.pages["search"] = ("application/gzip", gzip.compress(v2))
+    newer, said = harness("series", cover)
+    assert (newer["version"], newer["total"]) == (2, 3), said
+    assert [one["subject"] for one in newer["patches"]] == ["fs: five", "fs: größer", "fs: seven"]
 
 
 def test_trailers_through_b4(project: Path, kernel: Path, archive: str) -> None:

@@ -57,7 +57,7 @@ def ana(device: str) -> AnaLog:
 
 
 def ana_header(device: str, size: int) -> tuple[int, int]:
-    """Read the first bytes of a controller's ANA log; return how many changes and groups it tells."""
+    """Read the first bytes of a controller's ANA log; return its counts of changes and groups."""
     changes, count = struct.unpack_from("<QH", _log(device, _ANA, size))
     return changes, count
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import struct
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,12 @@ def answers(address: str, port: int) -> bool:
     except ConnectionRefusedError:
         return False
     return True
+
+
+def hang_up(address: str, port: int) -> None:
+    """Connect to a TCP port, and reset the connection at once."""
+    with socket.create_connection((address, port), timeout=wait.PATIENCE) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def ip(*words: str, commands: str = "") -> None:

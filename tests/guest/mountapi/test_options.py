@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from guestlib.instances import check_own
-from guestlib.nvmet import Instance, NvmetHost
+from guestlib.nvmet import Instance, NvmetHost, Subsystem, loop_port
 from harness.guestside import needs, syscalls, wait
 from harness.guestside.container import Container, mount_configfs
 from harness.guestside.expect import errno_is
@@ -25,6 +25,7 @@ pytestmark = needs.config("CONFIG_CONFIGFS_FS", "CONFIG_NVME_TARGET")
 
 NQN = "nqn.2026-01.org.example:options"
 OTHER = "nqn.2026-01.org.example:other"
+ROUNDS = 4
 INSTANCES = Path("/sys/kernel/debug/nvmet-instances")
 
 
@@ -241,6 +242,30 @@ class TestPoint9ContextsThatWander:
         assert shown == sorted([str(container.mount_namespace()), str(number)])
         wait.until(lambda: not (INSTANCES / str(number)).exists(), "the instance to be gone")
         assert initial.hosts() == [], "it is the initial instance"
+
+    def test_contexts_that_outlive_an_instance_make_the_next_ones(
+        self, container: Container
+    ) -> None:
+        """What belongs to the namespace is one and the same then, what was in there is not."""
+        check_own(container)
+
+        def come_again() -> list[list[str]]:
+            contexts, found = [syscalls.fsopen("configfs") for _ in range(ROUNDS)], []
+            for context in contexts:
+                add()
+                Instance().add(Subsystem(NQN, hosts=(NQN,)), loop_port(1, NQN, name="options"))
+                os.chmod(CONFIGFS, 0o711)  # noqa: PTH101
+                syscalls.umount(CONFIGFS)
+                syscalls.fsconfig(context, syscalls.FSCONFIG_CMD_CREATE)
+                mount = syscalls.fsmount(context)
+                os.close(context)
+                syscalls.move_mount(mount, CONFIGFS)
+                os.close(mount)
+                found.append(hosts() + Instance().subsystems() + Instance().ports())
+                assert stat.S_IMODE(Path(CONFIGFS).stat().st_mode) == 0o755
+            return found
+
+        assert container.run(come_again) == [[]] * ROUNDS
 
     @needs.config("CONFIG_NVME_TARGET_DEBUGFS")
     def test_a_context_alone_makes_none(self, make_container: Callable[..., Container]) -> None:

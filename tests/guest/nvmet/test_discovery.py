@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from guestlib import nvme
+from guestlib import logs, nvme
 from guestlib.nvmet import DISCOVERY_NQN, Instance, Port, Referral, Subsystem, loop_port
 from harness.guestside import needs
 from harness.guestside.expect import errno_is
@@ -21,6 +21,7 @@ pytestmark = [
 
 NQN = "nqn.2026-01.org.example:discovery-a"
 OTHER = "nqn.2026-01.org.example:discovery-b"
+TIMES = 5
 
 
 def test_the_log_names_the_subsystems_of_the_port(instance: Instance) -> None:
@@ -91,6 +92,12 @@ def test_the_generation_grows_with_every_change(instance: Instance) -> None:
     assert before < between < after
 
 
+def ask(port: Port, nqn: str) -> list[logs.LogEntry]:
+    """Return what a host finds in the log that asks for discovery under a name of its own."""
+    with nvme.connected(port, nqn, "discovery", nvme.KEEP_ALIVE, io_queues=0) as controller:
+        return logs.discovery(controller.device_file)[1]
+
+
 class TestDiscoveryNqn:
     OWN = "nqn.2026-01.org.example:own-discovery"
 
@@ -111,6 +118,19 @@ class TestDiscoveryNqn:
         port = loop_port(1, NQN)
         with instance.holding(Subsystem(NQN), port):
             assert {entry.nqn for entry in nvme.discover(port)[1]} == {self.OWN, NQN}
+
+    def test_a_host_may_ask_under_either_name(self, instance: Instance) -> None:
+        port = loop_port(1, NQN)
+        with instance.holding(Subsystem(NQN), port):
+            before = nvme.discover(port)
+            instance.write("discovery_nqn", self.OWN)
+            for _ in range(TIMES):  # a reference too few would be missing in the end
+                assert [e.nqn for e in ask(port, self.OWN)] == [self.OWN, NQN]
+                assert nvme.exported(port) == [NQN]
+            instance.write("discovery_nqn", DISCOVERY_NQN)
+            assert nvme.discover(port) == before
+            with pytest.raises(nvme.NvmeError):
+                ask(port, self.OWN)
 
     def test_no_subsystem_may_take_its_name(self, instance: Instance) -> None:
         instance.write("discovery_nqn", self.OWN)

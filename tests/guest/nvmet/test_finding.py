@@ -21,6 +21,7 @@ pytestmark = [
 ]
 
 NQN = "nqn.2026-01.org.example:finding"
+OTHER = "nqn.2026-01.org.example:finding-other"
 PORT = loop_port(1, NQN, name="finding")
 
 
@@ -83,6 +84,39 @@ class TestPoint7Finding:
             connects()
 
         make_container(mounted=False).run(connect_below_a_dead_server)
+
+    @pytest.mark.usefixtures("outer")
+    def test_a_port_of_an_own_instance_that_no_path_leads_to(
+        self, make_container: Callable[..., Container]
+    ) -> None:
+        """It has the names of the inherited one, which is still in sight, but another subsystem."""
+
+        def connect_to_it() -> None:
+            context = syscalls.fsopen("configfs")
+            syscalls.fsconfig(context, syscalls.FSCONFIG_CMD_CREATE)
+            mount = syscalls.fsmount(context)
+            os.close(context)
+            own = Instance(f"/proc/self/fd/{mount}")
+            with own.holding(Subsystem(OTHER), loop_port(1, OTHER, name="finding")):
+                nvme.connect(PORT, OTHER).disconnect()
+                with pytest.raises(nvme.NvmeError):
+                    connects()
+            os.close(mount)
+
+        make_container(mounted=False).run(connect_to_it)
+
+    @pytest.mark.usefixtures("outer")
+    def test_an_inherited_port_once_the_own_instance_is_gone(self, container: Container) -> None:
+        """Also if a context still refers to what was the instance."""
+        check_own(container)
+
+        def leave_and_connect() -> None:
+            context = syscalls.fsopen("configfs")
+            syscalls.umount(CONFIGFS)
+            connects()
+            os.close(context)
+
+        container.run(leave_and_connect)
 
     @pytest.mark.usefixtures("outer")
     def test_the_initial_one_where_nothing_is_mounted(

@@ -7,6 +7,7 @@ All of it is in the initial instance: these faults are older than instances.
 from __future__ import annotations
 
 import errno
+import random
 from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
@@ -33,7 +34,6 @@ PORT = loop_port(1, NQN, name="going")
 ANY_HOST = f"subsystems/{NQN}/attr_allow_any_host"
 ROUNDS = 10
 RACES = 300
-TIMES = 20
 
 
 @pytest.fixture
@@ -128,14 +128,19 @@ class TestADiscoveryNqn:
         """Of two who want the same name at the same time one is refused."""
         usual = initial.read("discovery_nqn")
         folder = initial.root / "subsystems" / NQN
-        steps: list[Step] = [
-            lambda _: folder.mkdir(),
-            lambda _: initial.write("discovery_nqn", NQN),
-        ]
-        for number in range(TIMES):
-            try:
-                race(steps, seed=number, rounds=1)
-                assert not (folder.exists() and initial.read("discovery_nqn") == NQN)
-            finally:
-                ignoring(folder.rmdir)
-                initial.write("discovery_nqn", usual)
+
+        def come_and_go(_: random.Random) -> None:
+            folder.mkdir()
+            taken = initial.read("discovery_nqn") == NQN  # nobody can change it while it is there
+            folder.rmdir()
+            assert not taken, "one name for both"
+
+        def rename(_: random.Random) -> None:
+            initial.write("discovery_nqn", NQN)
+            initial.write("discovery_nqn", usual)
+
+        try:
+            race([come_and_go, rename], seed=1, rounds=RACES)
+        finally:
+            ignoring(folder.rmdir)
+            initial.write("discovery_nqn", usual)

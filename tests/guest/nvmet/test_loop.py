@@ -17,6 +17,7 @@ NQN = "nqn.2026-01.org.example:loop"
 OTHER = "nqn.2026-01.org.example:loop-other"
 UUID = "7d4c0a52-6f0e-4d2b-9d53-0f6a1c4f2b12"
 PORT = loop_port(1, NQN)
+ROUNDS = 3
 
 
 @pytest.mark.usefixtures("place")
@@ -36,6 +37,27 @@ class TestPort:
                 assert controller.read("address") == "traddr=two"
             with pytest.raises(nvme.NvmeError):
                 nvme.connect(one, OTHER)
+
+    def test_its_controllers_are_gone_when_it_is(self, instance: Instance) -> None:
+        """Not only disconnected: whoever removes a port finds none of them a moment later."""
+        with instance.holding(Subsystem(NQN), PORT):
+            for _ in range(ROUNDS):
+                hosts = [nvme.connect(PORT, NQN, host=f"{nvme.HOST_NQN}:{n}") for n in range(4)]
+                instance.unlink(1, NQN)
+                assert [host.name for host in hosts if host.folder.exists()] == []
+                instance.link(1, NQN)
+
+    def test_one_of_its_subsystems_goes_with_its_controllers(self, instance: Instance) -> None:
+        port = loop_port(1, NQN, OTHER)
+        with (
+            instance.holding(Subsystem(NQN), Subsystem(OTHER), port),
+            nvme.connected(port, NQN) as gone,
+            nvme.connected(port, OTHER) as stays,
+        ):
+            instance.unlink(1, NQN)
+            gone.becomes("")
+            assert stays.state == "live"
+            stays.reset()
 
     def test_a_name_that_no_port_has_is_not_reached(self, instance: Instance) -> None:
         with instance.holding(Subsystem(NQN), PORT), pytest.raises(nvme.NvmeError):

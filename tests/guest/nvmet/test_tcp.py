@@ -13,6 +13,7 @@ from guestlib import disks, links, logs, nvme
 from guestlib.nvmet import Instance, Namespace, Port, Subsystem, tcp_port
 from harness.guestside import needs
 from harness.guestside.expect import errno_is
+from harness.guestside.task import Task
 
 pytestmark = [
     needs.config("CONFIG_NVME_TARGET_TCP", "CONFIG_NVME_TCP"),
@@ -24,6 +25,8 @@ NQN = "nqn.2026-01.org.example:tcp"
 UUID = "0c7dd3d5-9a0b-4a3c-8a52-35e0cf0c11aa"
 PORT = tcp_port(1, NQN)
 KIBI = 1024
+MANY = 50
+ROUNDS = 5
 
 
 def check_data(instance: Instance, port: Port, file: str, *options: str) -> None:
@@ -117,3 +120,30 @@ class TestListening:
         strange = tcp_port(1, traddr="192.0.2.77")
         with instance.holding(Subsystem(NQN), strange), errno_is(errno.EADDRNOTAVAIL):
             instance.link(1, NQN)
+
+    def test_those_who_hang_up_at_once_do_not_keep_the_port(self, instance: Instance) -> None:
+        """Whoever is gone before the port looks is counted as its user, but not for long."""
+        with instance.holding(Subsystem(NQN), PORT):
+            for _ in range(MANY):
+                links.hang_up("127.0.0.1", 4420)
+            Task(instance.remove_port, "1").result()
+
+
+class TestMadeAgain:
+    def test_a_subsystem_whose_last_controller_is_still_going(self, instance: Instance) -> None:
+        """It is refused as long as debugfs shows the one before, and leaves nothing then."""
+        refused = 0
+        for _ in range(ROUNDS):
+            instance.add(Subsystem(NQN), PORT)
+            controller = nvme.connect(PORT, NQN, *nvme.giving_up(PORT))
+            instance.unlink(1, NQN)
+            folder = instance.root / "subsystems" / NQN
+            folder.rmdir()
+            try:
+                folder.mkdir()
+            except FileExistsError:
+                refused += 1
+                assert instance.subsystems() == []
+            instance.clear()
+            controller.disconnect()
+        assert refused, f"a controller was gone at once {ROUNDS} times"

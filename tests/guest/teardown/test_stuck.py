@@ -15,6 +15,7 @@ from guestlib import links, nvme
 from guestlib.fuse import StuckFiles, stuck_files, try_to_write
 from guestlib.instances import check_own
 from guestlib.nvmet import Instance, Namespace, Port, Subsystem, loop_port, tcp_port
+from guestlib.states import wait_until_in
 from harness.guestside import needs, syscalls, wait
 from harness.guestside.container import Container
 from harness.guestside.kernelfiles import CONFIGFS
@@ -129,11 +130,43 @@ class TestPoint8Stuck:
             check_sync()
             assert folder.is_dir(), "its write hangs, so it cannot be gone"
             mounter = container.begin(syscalls.mount, "none", CONFIGFS, "configfs")
+            wait_until_in(mounter.pid, "configfs")
             ends(mounter.pid)
             mounter.kill()
             stuck.close_server()
             wait.until(lambda: not folder.exists(), "the instance to be gone")
         controller.becomes("")
+
+    def test_who_mounts_meanwhile_has_the_next_instance(
+        self, container: Container, stuck: StuckFiles
+    ) -> None:
+        """Empty, and with everything it needs: the one before it had the same names."""
+        folder = instance_folder(container)
+        port = loop_port(1, NQN, name="stuck")
+
+        def mount_and_use() -> list[str]:
+            syscalls.mount("none", CONFIGFS, "configfs")
+            found = Instance().subsystems() + Instance().ports()
+            Instance().add(Subsystem(NQN), port)
+            nvme.connect(port, NQN).disconnect()
+            return found
+
+        container.run(lambda: add(stuck.path, port))
+        controller = container.run(nvme.connect, port, NQN)
+        with writing(controller.device()):
+            stuck.wait_for_write()
+            umount = container.begin(syscalls.umount, CONFIGFS)
+            wait_until_in(umount.pid, "configfs")
+            mounter = container.begin(mount_and_use)
+            wait_until_in(mounter.pid, "configfs")
+            stuck.close_server()
+            assert mounter.result() == []
+            umount.result()
+        controller.becomes("")
+        for _ in range(2):
+            container.run(syscalls.umount, CONFIGFS)
+            assert not folder.exists()
+            assert container.run(mount_and_use) == []
 
     @tcp
     def test_a_container_that_exports_a_lost_disk_of_another(

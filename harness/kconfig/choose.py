@@ -18,6 +18,8 @@ _DEPTH = 24  # of dependencies of dependencies
 _CANDIDATES = 6  # alternatives that are tried, of those that select an option
 # Options that change much of the kernel: they are chosen only if nothing else will do.
 _HEAVY = {"COMPILE_TEST": 8, "EXPERT": 4, "NUMA": 2}
+# A symbol that Kconfig sets to the version of a program, 0 without it.
+_PROGRAMS = {"PAHOLE_VERSION": "pahole"}
 # Options with which every object is another one, and a guest slower: never added unasked.
 _WHOLE_KERNEL = frozenset(
     [
@@ -131,7 +133,15 @@ class Chooser:
                 return self._set(name, value, choice, trail)
             case Pair("!=", Name(name), Name("n")):
                 return self._raise(name, 1, choice, trail)
-        return CannotHave(f"it needs {show(wanted)}")
+        return CannotHave(f"it needs {show(wanted)}{self._missing_program(wanted)}")
+
+    def _missing_program(self, wanted: Expression) -> str:
+        """Return how to get the program whose version a condition tests; "" if it is there."""
+        programs = (_PROGRAMS[name] for name in names(wanted) if self._is_missing(name))
+        return "".join(f": {name} is not installed, harness setup {name}" for name in programs)
+
+    def _is_missing(self, name: str) -> bool:
+        return name in _PROGRAMS and self.config.get(name, "0") == "0"
 
     def _deny(self, inner: Expression, need: int, choice: NewValues, trail: Trail) -> Result:
         """Extend the choice so that an expression is at most 2 - ``need``."""

@@ -26,7 +26,7 @@ _NUMBER = re.compile(
 # versions, and v850 was a processor.
 _VERSION = re.compile(
     r"(?:(?<![\w.-])|(?<=PATCH[-_.])|(?<=RFC[-_.])|(?<=[\s,]-))"
-    r"(?:v|ver\.?|version|rev\.?|take|try|round)\s?#?"
+    r"(?:v\.?|ver\.?|version|rev\.?|take|try|round)\s?#?"
     r"(?:([1-3])\.(\d)|(\d{1,2})([abc])?)(?!\w|\.\d)",
     re.IGNORECASE,
 )
@@ -77,6 +77,8 @@ _OWN_WORDS = re.compile(
     re.IGNORECASE,
 )
 _CLOSING = {"[": "]", "(": ")", "{": "}"}
+# What an input method for Chinese types for [ and ].
+_WIDE_BRACKETS = str.maketrans("\u3010\u3011\uff3b\uff3d", "[][]")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,7 +121,7 @@ class Subject:
 
 def parse_subject(text: str) -> Subject:
     """Parse a decoded subject line, such as ``[PATCH v2 3/8] title``."""
-    tags, title, reply, foreign = _split(" ".join(text.split()))
+    tags, title, reply, foreign = _split(" ".join(text.translate(_WIDE_BRACKETS).split()))
     for glued, apart in _GLUED:
         tags = [glued.sub(apart, tag) for tag in tags]
     patch = any("PATCH" in tag.upper() for tag in tags)

@@ -197,6 +197,11 @@ config AGAINST
     depends on !NET
 config KASAN
     bool "kasan"
+config PAHOLE_VERSION
+    int
+config BTF
+    bool "btf"
+    depends on PAHOLE_VERSION >= 122
 config LOOP_A
     bool "a"
     depends on LOOP_B
@@ -262,6 +267,16 @@ def test_what_cannot_be_had_says_why(tmp_path: Path, condition: str, why: str) -
     result = choose(tmp_path, condition, NET="y")
     assert isinstance(result, CannotHave), result
     assert result.why == why
+
+
+@pytest.mark.parametrize(
+    ("version", "why"),
+    [("0", ": pahole is not installed, harness setup pahole"), ("118", "")],
+)
+def test_a_program_that_is_missing_is_named(tmp_path: Path, version: str, why: str) -> None:
+    result = choose(tmp_path, "BTF", PAHOLE_VERSION=version)
+    assert isinstance(result, CannotHave)
+    assert result.why == f"BTF: it needs PAHOLE_VERSION>=122{why}"
 
 
 def test_a_request_is_never_contradicted(tmp_path: Path) -> None:

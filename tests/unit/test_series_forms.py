@@ -103,6 +103,8 @@ def test_a_subject_has_no_control_characters(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "got"),
     [
+        ("[PATCH v.2 1/2] a", ("a", 2, 0, False)),
+        ("【PATCH v2 1/2】a", ("a", 2, 0, False)),
         ("[PATCHv2 1/2] a", ("a", 2, 0, False)),
         ("[RFCv3 1/2] a", ("a", 3, 0, False)),
         ("[PATCH -v3 1/2] a", ("a", 3, 0, False)),

@@ -23,6 +23,7 @@ FAILED = pytest.StashKey[bool]()
 SCANNED = pytest.StashKey[float]()
 # In every fragment of ours they are built in; they need not be.
 MODULES = {
+    "CONFIG_CONFIGFS_FS": "configfs",
     "CONFIG_NVME_TARGET": "nvmet",
     "CONFIG_NVME_TARGET_LOOP": "nvme_loop",
     "CONFIG_NVME_TARGET_TCP": "nvmet_tcp",
@@ -181,11 +182,11 @@ def _leak_guard(
 @pytest.fixture(scope="session")
 def configfs() -> str:
     """Where the initial instance is mounted.  What the suites are about is loaded, if a module."""
-    if not Path(CONFIGFS).is_mount():
-        syscalls.mount("none", CONFIGFS, "configfs")
     modules = [m for option, m in MODULES.items() if kernelfiles.options().get(option) == "m"]
     if modules:
         subprocess.run(["modprobe", "--all", *modules], check=True)
+    if not Path(CONFIGFS).is_mount():
+        syscalls.mount("none", CONFIGFS, "configfs")
     return CONFIGFS
 
 

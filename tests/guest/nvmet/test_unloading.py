@@ -55,6 +55,12 @@ def _loaded_at_the_end(configfs: str) -> Iterator[None]:
     load()
 
 
+def come_back() -> None:
+    """Load configfs, without which there is no place to mount it, and mount it."""
+    assert modprobe("configfs") == ""
+    syscalls.mount("none", CONFIGFS, "configfs")
+
+
 def mount_again() -> None:
     syscalls.umount(CONFIGFS)
     mount_configfs()
@@ -201,7 +207,7 @@ class TestConfigfsItself:
             pytest.skip("configfs is not a module")
         yield
         if not Path(CONFIGFS).is_mount():
-            syscalls.mount("none", CONFIGFS, "configfs")
+            come_back()
 
     def leave(self) -> str:
         for user in self.USERS:
@@ -212,7 +218,8 @@ class TestConfigfsItself:
     def test_it_goes_after_the_last_of_its_subsystems(self) -> None:
         for _ in range(3):
             assert self.leave() == ""
-            syscalls.mount("none", CONFIGFS, "configfs")
+            assert not Path(CONFIGFS).exists()
+            come_back()
             load()
 
     def test_it_goes_after_instances_were_used(

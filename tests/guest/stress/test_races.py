@@ -231,6 +231,25 @@ class TestMounts:
         steps: list[Step] = [mount_or_umount, mount_or_umount, use, use]
         some_succeeded(container.run(lambda: compete(steps, 500), seconds=wait.ENDLESS))
 
+    def test_the_next_mount_comes_just_when_the_last_one_goes(
+        self, make_container: Callable[..., Container], compete: Race, tmp_path: Path
+    ) -> None:
+        """Nobody is refused: who comes too late for one gets the next, with nvmet in it."""
+        container = make_container(mounted=False)
+
+        def mount_and_umount(chance: random.Random) -> None:
+            place = tmp_path / str(os.getpid())
+            place.mkdir(exist_ok=True)
+            syscalls.mount("none", str(place), "configfs")
+            (place / "nvmet/hosts" / f"{NQN}:{chance.random()}").mkdir()
+            syscalls.umount(str(place))
+
+        def run() -> list[RaceResult]:
+            syscalls.umount(CONFIGFS, syscalls.MNT_DETACH)
+            return compete([mount_and_umount] * TASKS, 100, lost=frozenset())
+
+        container.run(run, seconds=wait.ENDLESS)
+
     def test_namespaces_come_and_go_with_all_they_configured(
         self, make_container: Callable[..., Container], compete: Race, make_file: Callable[..., str]
     ) -> None:

@@ -19,6 +19,7 @@ from guestlib.states import wait_until_in
 from harness.guestside import needs, syscalls, wait
 from harness.guestside.container import Container
 from harness.guestside.kernelfiles import CONFIGFS
+from harness.guestside.kmsg import Kmsg
 from harness.guestside.task import Task
 
 pytestmark = [
@@ -135,6 +136,48 @@ class TestPoint8Stuck:
             mounter.kill()
             stuck.close_server()
             wait.until(lambda: not folder.exists(), "the instance to be gone")
+        controller.becomes("")
+
+    @pytest.mark.known_fault("a namespace is disabled with nvmet_config_sem held")
+    def test_nobody_else_waits_for_a_namespace_that_is_disabled(
+        self, make_container: Callable[..., Container], container: Container, stuck: StuckFiles
+    ) -> None:
+        """By hand, and not because its instance ends: other instances go on all the same."""
+        port, other = loop_port(1, NQN, name="stuck"), make_container()
+        container.run(lambda: add(stuck.path, port))
+        controller = container.run(nvme.connect, port, NQN)
+        with writing(controller.device()):
+            stuck.wait_for_write()
+            disable = container.begin(Instance().write, f"{Instance().namespace(NQN)}/enable", 0)
+            wait_until_in(disable.pid, "nvmet")
+            try:
+                other.run(lambda: Instance().add(Subsystem(OTHER), loop_port(1, OTHER)))
+            finally:
+                stuck.close_server()
+            disable.result()
+        controller.disconnect()
+
+    @tcp
+    def test_the_log_names_what_is_waited_for(
+        self, container: Container, stuck: StuckFiles
+    ) -> None:
+        """A minute later: a namespace that is being disabled, and the queue of a host."""
+        port, log = tcp_port(1, NQN), Kmsg()
+        container.run(lambda: add(stuck.path, port))
+        controller = container.run(lambda: nvme.connect(port, NQN, *nvme.giving_up(port)))
+        names, heard = (f"namespace 1 of {NQN}", f"queue 1 of {nvme.HOST_NQN}"), [""]
+
+        def named() -> bool:
+            heard[0] += log.drain()
+            return all(f"{name} is waiting for I/O to finish" in heard[0] for name in names)
+
+        with writing(controller.device()):
+            stuck.wait_for_write()
+            container.run(lambda: Instance().unlink(1, NQN))
+            disable = container.begin(Instance().write, f"{Instance().namespace(NQN)}/enable", 0)
+            wait.until(named, f"{' and '.join(names)} in the log")
+            stuck.close_server()
+            disable.result()
         controller.becomes("")
 
     def test_who_mounts_meanwhile_has_the_next_instance(

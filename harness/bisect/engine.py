@@ -60,7 +60,7 @@ def bisect(
     _require_here(plan)
     lab = Lab.of(plan.run, progress, boots=plan.signature.kind.boots and not plan.run.on)
     start = _source(plan, state.pins if state else {}, progress)
-    lab = lab.with_suites(start)
+    lab = lab.with_suites(start, test=plan.signature.test)
     if state is None:
         folder = run_folder.make(plan.run, started, command)
         with run_folder.writing(folder):

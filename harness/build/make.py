@@ -57,10 +57,10 @@ def build(
     begin = time.monotonic()
     title = f"{toolchain.arch} with {toolchain.version}"
     with paths.writing(out), progress.stage("build", title) as stage:
-        copied, skipped = nearest.begin(checkout, out, toolchain)
+        again, skipped = nearest.begin(checkout, out, toolchain)
         collector = WarningCollector(out, checkout.path)
         skipped = skipped or skip.before_make(checkout, out, toolchain, collector.by_object)
-        objects = ObjectCount(out, key.config, len(on), copied=copied)
+        objects = ObjectCount(out, key.config, len(on), again)
         _make(argv, collector, out, objects, stage, skipped)
         skip.after_make(checkout, out)
         _require(out, goal, image)

@@ -118,15 +118,16 @@ class ObjectCount:
     """Counts compiled objects against the number of objects in a full build of this config.
 
     ``total`` is None if the folder was built before: the number of objects that an incremental
-    build compiles is unknown.  ``copied``: it began as a copy of another config's.
+    build compiles is unknown.  ``again``: the objects that must be compiled again in a folder that
+    began as a copy of another config's; None for any other.
     """
 
-    def __init__(self, out: Path, config: str, options_on: int, *, copied: bool = False) -> None:
+    def __init__(self, out: Path, config: str, options_on: int, again: int | None = None) -> None:
         self.out = out
-        self.fresh = not copied and not (out / "vmlinux").exists()
+        self.fresh = again is None and not (out / "vmlinux").exists()
         self._record = paths.cache("builds") / f"objects-{config}"
         self.done = 0
-        self.total: int | None = None
+        self.total: int | None = None if again is None else max(again, 1)
         if self.fresh:
             expected = round(options_on * _OBJECTS_PER_OPTION)
             with contextlib.suppress(OSError, ValueError):

@@ -44,18 +44,18 @@ class NearestFolder:
     total: int
 
 
-def begin(checkout: Checkout, out: Path, toolchain: Toolchain) -> tuple[bool, Skipped | None]:
+def begin(checkout: Checkout, out: Path, toolchain: Toolchain) -> tuple[int | None, Skipped | None]:
     """Fill the configured folder ``out`` from the nearest one, unless something was built in it.
 
-    Returns whether there was one, and what need not be compiled again for changes of headers since
-    its last build.  The caller holds the lock of the worktree, which is also that of all its build
-    folders.
+    Returns how many of its objects must be compiled again, None if there was none, and what need
+    not be compiled again for changes of headers since its last build.  The caller holds the lock of
+    the worktree, which is also that of all its build folders.
     """
     if (out / make_records.LOG).exists():
-        return False, None
+        return None, None
     found = nearest(out)
     if found is None:
-        return False, None
+        return None, None
     with paths.scratch(out) as scratch:
         draft = scratch / "copy"
         _copy(found.path, draft)
@@ -65,7 +65,7 @@ def begin(checkout: Checkout, out: Path, toolchain: Toolchain) -> tuple[bool, Sk
         skipped = skip.before_make(checkout, draft, toolchain, {})
         out.rename(scratch / "before")
         draft.rename(out)
-    return True, skipped
+    return found.differing, skipped
 
 
 def nearest(out: Path) -> NearestFolder | None:

@@ -139,13 +139,15 @@ class Lab:
                     break
         return found
 
-    def with_suites(self, source: Source, *, suggesting: bool = False) -> Lab:
+    def with_suites(self, source: Source, *, test: str = "", suggesting: bool = False) -> Lab:
         """Add the Kconfig options that the plan's suites need of the tree to the request.
 
-        ``suggesting``: a series without suites of its own gets those of the tree that fit it.
+        ``test`` is run too; it may be of another suite.  ``suggesting``: a series without suites of
+        its own gets those of the tree that fit it.
         """
-        sources = Sources(source.repo, source.commit, self.toolchain)
-        request, plan = suites.with_options(self.request, self.plan, sources), self.plan
+        sources, plan = Sources(source.repo, source.commit, self.toolchain), self.plan
+        words = (*plan.suites, test) if test else plan.suites
+        request = suites.with_options(self.request, words, sources)
         if suggesting:
             found = suites.for_plan(plan, sources, self.progress)
             names = tuple(suite.name for suite in found)

@@ -41,9 +41,9 @@ def build(
     return folders
 
 
-def with_options(request: Request, plan: Plan, sources: Sources) -> Request:
-    """Add the options that the plan's suites need to a request; those in the request stay."""
-    named = adaptors.named(plan.suites).items()
+def with_options(request: Request, words: Iterable[str], sources: Sources) -> Request:
+    """Add the options that these suites or tests need to a request; those in the request stay."""
+    named = adaptors.named(words).items()
     return with_more(
         request,
         [o for kind, whats in named for o in adaptors.adaptor(kind).options(whats, sources)],

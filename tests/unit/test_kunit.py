@@ -13,7 +13,9 @@ from harness.adaptors import InterruptedItem, Sources, adaptor, kunit_sources, k
 from harness.adaptors.ktap import KtapTest
 from harness.adaptors.kunit import interrupted, judge
 from harness.errors import UsageError
-from harness.model import Outcome
+from harness.lab.kernels import Lab
+from harness.model import Accel, Outcome, Plan, Request, Source
+from harness.progress import Progress
 
 RESULTS = """\
 KTAP version 1
@@ -135,6 +137,17 @@ def test_a_glob_chooses_options(sources: Sources) -> None:
     assert chosen == always | {"A_KUNIT_TEST": "y", "C_KUNIT_TEST": "y"}
     every = {o.name: o.value for o in kunit_sources.options(["*"], sources)}
     assert every == always | {"KUNIT_ALL_TESTS": "y"}
+
+
+def test_a_test_that_is_no_suite_of_the_plan_gets_its_options(sources: Sources) -> None:
+    lab = Lab(
+        Plan(suites=("tests",)), Request(()), sources.toolchain, Accel.TCG, Progress(quiet=True)
+    )
+    source = Source(sources.repo, sources.commit, "demo", "")
+    found = lab.with_suites(source, test="kunit:a_direct::a_direct::case")
+    assert {o.name for o in found.request.options} >= {"KUNIT", "A_KUNIT_TEST"}
+    assert found.plan == lab.plan
+    assert lab.with_suites(source).request == lab.request
 
 
 @pytest.mark.parametrize(

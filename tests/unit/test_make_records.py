@@ -107,6 +107,14 @@ def test_objects_are_counted_against_what_the_config_had_before(tmp_path: Path) 
     assert ObjectCount(other, "digest", 100).total == 7
 
 
+def test_objects_of_a_copied_folder_are_counted_against_those_that_differ(tmp_path: Path) -> None:
+    (tmp_path / ".a.o.cmd").touch()
+    copied = ObjectCount(tmp_path, "digest", 100, again=2)
+    assert [copied.count("CC", f"{name}.o") for name in "bcd"] == [(1, 2), (2, 2), (3, 3)]
+    copied.save()  # it has not compiled all of them
+    assert ObjectCount(tmp_path, "digest", 100).total != 1
+
+
 def test_an_interrupted_build_expects_the_rest(tmp_path: Path) -> None:
     (tmp_path / "vmlinux").touch()
     for number in range(10):

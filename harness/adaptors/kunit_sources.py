@@ -19,7 +19,12 @@ from harness.model import Option
 ORIGIN = "--kunit"
 _ALL = "*"
 # Not at boot: a crash would cost every guest.
-_ALWAYS = {"KUNIT": "y", "KUNIT_DEBUGFS": "y", "KUNIT_AUTORUN_ENABLED": "n"}
+_ALWAYS = {
+    "KUNIT": "y",
+    "KUNIT_DEBUGFS": "y",
+    "KUNIT_DEFAULT_ENABLED": "y",
+    "KUNIT_AUTORUN_ENABLED": "n",
+}
 _SUITE = r"^(static )?struct kunit_suite [A-Za-z0-9_]+ = \{"
 _NAME = re.compile(r'^\s*\.name\s*=\s*"([^"]+)"')
 

@@ -132,7 +132,8 @@ def test_the_option_of_a_suite_is_in_the_makefiles(sources: Sources) -> None:
 
 
 def test_a_glob_chooses_options(sources: Sources) -> None:
-    always = {"KUNIT": "y", "KUNIT_DEBUGFS": "y", "KUNIT_AUTORUN_ENABLED": "n"}
+    always = dict.fromkeys(("KUNIT", "KUNIT_DEBUGFS", "KUNIT_DEFAULT_ENABLED"), "y")
+    always["KUNIT_AUTORUN_ENABLED"] = "n"
     chosen = {o.name: o.value for o in kunit_sources.options(["a_*", "c_*"], sources)}
     assert chosen == always | {"A_KUNIT_TEST": "y", "C_KUNIT_TEST": "y"}
     every = {o.name: o.value for o in kunit_sources.options(["*"], sources)}

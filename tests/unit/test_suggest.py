@@ -67,7 +67,7 @@ def names(sources: Sources, monkeypatch: pytest.MonkeyPatch, *files: str) -> dic
 def test_tests_beside_the_code_and_of_the_subsystem(
     sources: Sources, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    always = ["KUNIT", "KUNIT_DEBUGFS", "KUNIT_AUTORUN_ENABLED"]
+    always = ["KUNIT", "KUNIT_DEBUGFS", "KUNIT_DEFAULT_ENABLED", "KUNIT_AUTORUN_ENABLED"]
     assert names(sources, monkeypatch, "fs/a/inode.c", "fs/a/dir.c") == {
         "kunit:a_inode": [*always, "A_KUNIT_TESTS"],
         "kselftest:filesystems/a": [],

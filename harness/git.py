@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from harness import process
@@ -63,6 +63,8 @@ _SETTINGS = {
 _KEPT = ("GIT_EXEC_PATH", "GIT_CEILING_DIRECTORIES", "GIT_DISCOVERY_ACROSS_FILESYSTEM")
 
 _FULL = 65536  # bytes; a disk with less free space counts as full
+
+LOGGED = ("-c", "core.logAllRefUpdates=true")  # before a command that moves HEAD
 
 IDENTITY = {"GIT_COMMITTER_NAME": "harness", "GIT_COMMITTER_EMAIL": "harness@localhost"}
 
@@ -117,6 +119,22 @@ def run(
             details=f"{result.words}\n{result.stderr or result.stdout}".strip(),
         )
     return result
+
+
+def moves(worktree: Path) -> Iterator[tuple[str, str, int]]:
+    """Yield each recorded move of HEAD: old commit, new commit, when in seconds.
+
+    Only moves made with ``LOGGED`` are recorded.
+    """
+    try:
+        log = (worktree / ".git" / "logs" / "HEAD").read_text("utf-8", "replace")
+    except OSError:
+        return
+    for move in log.splitlines():
+        head, _, _ = move.partition("\t")
+        words = head.split()
+        if len(words) >= 4 and words[-2].isdigit():
+            yield words[0], words[1], int(words[-2])
 
 
 def line(repo: Path, *words: str | os.PathLike[str]) -> str:

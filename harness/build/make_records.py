@@ -25,6 +25,7 @@ _DEFINE = re.compile(rb"\s-D\s*['\"]?(\w+)")
 _DEPENDS = re.compile(rb"\n +([^\s$]+)")
 _TOOL = re.compile(rb"\$\(wildcard ([^\s)]+)\)")
 LOG = ".harness-build.log"
+_FEW = 20  # files that are searched for in the records
 _RUNNING = ".harness-building"  # this file exists while make is running
 # Measured on 7.2: 1364 objects for 670 options (base, nvmet), 1418 for 736 (with debug).  Used only
 # for the first build of a config; afterwards the actual number is known.
@@ -62,14 +63,17 @@ def object_names(out: Path, toolchain: Toolchain, *, modules: bool) -> set[str]:
 
 def compiled_from(out: Path, names: Iterable[str], files: Iterable[bytes]) -> list[CompiledObject]:
     """Return the objects among ``names`` compiled from C that are, or include, one of ``files``."""
-    marks = [mark for path in files for mark in (b" " + path + b" \\\n", b" := " + path + b"\n")]
+    wanted = frozenset(files)
+    # Looking for a few files takes less than reading each record; for many it takes more.
+    few = wanted if len(wanted) <= _FEW else ()
+    marks = [mark for path in few for mark in (b" " + path + b" \\\n", b" := " + path + b"\n")]
     objects = []
     same: dict[bytes, bytes] = {}  # a thousand objects list the same thousand headers
     for name in names:
         file = out / name
         with contextlib.suppress(OSError):
             record = file.with_name(f".{file.name}.cmd").read_bytes()
-            if not any(mark in record for mark in marks):
+            if marks and not any(mark in record for mark in marks):
                 continue
             command, _, rest = record.partition(b"\n")
             source = _SOURCE.search(rest)
@@ -78,6 +82,8 @@ def compiled_from(out: Path, names: Iterable[str], files: Iterable[bytes]) -> li
                 continue
             paths = [source[1], *_DEPENDS.findall(depends), *_TOOL.findall(others)]
             read = frozenset(same.setdefault(path, path) for path in paths)
+            if read.isdisjoint(wanted):
+                continue
             defined = frozenset(macro.decode() for macro in _DEFINE.findall(command))
             objects.append(CompiledObject(name, file.stat().st_mtime_ns, read, defined))
     return objects

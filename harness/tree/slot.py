@@ -121,7 +121,7 @@ class Slot:
             else:
                 # Files that were only touched count as unchanged, or they would be rewritten.
                 git.run(self.path, "update-index", "-q", "--refresh", check=False)
-            words = ("checkout", "--quiet", "--force", "--detach", checkout.commit)
+            words = (*git.LOGGED, "checkout", "--quiet", "--force", "--detach", checkout.commit)
             result = git.run(self.path, *words, check=False)
             if not result.ok:
                 if re.search(r"unable to read|missing blob|not able to", result.stderr):

@@ -16,7 +16,7 @@ from pathlib import Path
 import faketree
 import pytest
 
-from harness import build, kconfig, model
+from harness import build, git, kconfig, model
 from harness.build import skip
 from harness.errors import NotBuilt
 from harness.model import Checkout, Toolchain
@@ -137,6 +137,15 @@ class Tree:
             self.compile(name, names[name], fresh)
             assert fresh.read_bytes() == (self.out / name).read_bytes()
         return moved
+
+    def there_and_back(self, *files: str) -> None:
+        """Check out other content of these files and what was built, as for another folder."""
+        other = self.commit({name: f"{(self.path / name).read_text()}/* x */\n" for name in files})
+        for checkout in (self.old, other, self.old):
+            words = (*git.LOGGED, "checkout", "--quiet", "--detach", checkout.commit)
+            git.run(self.path, *words)
+        for name in files:
+            self.touch(self.path / name)
 
 
 @pytest.fixture
@@ -349,3 +358,34 @@ def test_only_a_whole_build_is_recorded(tmp_path: Path, monkeypatch: pytest.Monk
     with pytest.raises(NotBuilt):
         made()
     assert not (out / ".harness-built").exists()
+
+
+def test_what_was_only_checked_out_again_compiles_nothing(tree: Tree) -> None:
+    tree.there_and_back("include/linux/types.h", "fs/other.c")
+    assert tree.skip(tree.old) == ALL | {"fs/user.o", "fs/word.o", "fs/other.o"}
+    assert tree.found.why == ("2 files only checked out again",)
+
+
+def test_what_is_affected_is_compiled_whatever_else_has_a_new_time(tree: Tree) -> None:
+    tree.there_and_back("include/linux/types.h")
+    new = tree.commit(mount(NEW) | {"fs/inner.c": "#include <linux/inner.h>\nint inner;\n"})
+    assert tree.skip(new) == ALL - {"fs/inner.o"}
+    assert "1 file only checked out again" in tree.found.why
+
+
+def test_a_file_that_changed_for_good_is_no_file_checked_out_again(tree: Tree) -> None:
+    tree.there_and_back("include/linux/inner.h")
+    text = f"{FILES['include/linux/inner.h']}enum {{ INNER }};\n"
+    new = tree.commit({"include/linux/inner.h": text})
+    assert tree.skip(new) == set()
+
+
+def test_a_file_with_a_new_time_of_which_no_log_tells(tree: Tree) -> None:
+    tree.touch(tree.path / "include/linux/types.h")
+    assert tree.skip(tree.old) == set()
+
+
+def test_a_generated_header_is_not_checked_out(tree: Tree) -> None:
+    tree.there_and_back("include/linux/types.h")
+    tree.touch(tree.out / "include/generated/g.h")
+    assert tree.skip(tree.old) == ALL - {"fs/gen.o"} | {"fs/user.o", "fs/word.o"}

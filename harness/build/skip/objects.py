@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Decide which objects are not affected by a change of headers, and give them a new timestamp.
+"""Decide which objects are not affected by what has a new time, and give them one too.
+
+A file may have a new time because a header gained a name that an object does not mention, or
+because other commits were checked out in between, for other build folders.
 
 A record in the folder identifies the sources of its last complete build; all objects are from it.
 It does not exist while make is running or after a failed build.  The config may be another: make
@@ -12,7 +15,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from harness import git, serial
@@ -21,10 +24,12 @@ from harness.build.make_records import CompiledObject
 from harness.build.skip import names
 from harness.build.skip.names import ChangedNames
 from harness.model import Checkout, CompilerWarning, Toolchain
+from harness.text import quantity
 
 _RECORD = ".harness-built"
 _LATER = 1 << 63  # a time after all others, in nanoseconds
 _MOST_HEADERS = 64  # with more changed headers, nearly everything must be recompiled anyway
+_MOST_MOVES = 100  # of HEAD: with more of them, make decides
 _PLAIN_FILE = "100644"
 _SHOWN = 2
 
@@ -95,15 +100,19 @@ def before_make(
     config = (out / ".config").read_text()
     if built is None or "\nCONFIG_MODVERSIONS=y" in config:
         return Skipped()
-    changes = _changes(checkout.path, _entries(checkout.path, built.tree, checkout.tree))
-    if not changes.headers:
+    entries = _entries(checkout.path, built.tree, checkout.tree)
+    if entries is None:
         return Skipped()
-    files = _SourceFiles(checkout.path, out, changes)
+    changes = _changes(checkout.path, entries)
+    same = frozenset(_written_again(checkout.path, built_at) - entries.keys())
+    if not changes.headers and not same:
+        return Skipped()
+    files = _SourceFiles(checkout.path, out, changes, same)
     linked = make_records.object_names(out, toolchain, modules="\nCONFIG_MODULES=y" in config)
     changed = tuple(f"/{header.path}" for header in changes.headers)
     done: list[str] = []
     used: set[bytes] = set()
-    for compiled in make_records.compiled_from(out, linked, files.headers):
+    for compiled in make_records.compiled_from(out, linked, files.harmless):
         if (
             compiled.time > built_at  # compiled by something else since
             or any(f"/{w.file}".endswith(changed) for w in warned.get(compiled.name, ()))
@@ -113,9 +122,11 @@ def before_make(
         with contextlib.suppress(OSError):
             os.utime(out / compiled.name)
             done.append(compiled.name)
-            used |= compiled.files & files.headers.keys()
-    headers = (files.headers[path] for path in used)
+            used |= compiled.files & files.harmless
+    headers = (files.headers[path] for path in used & files.headers.keys())
     why = sorted({f"{header.path} {header.changed.summary}" for header in headers})
+    if again := len(used - files.headers.keys()):
+        why.append(f"{quantity(again, 'file')} only checked out again")
     return Skipped(tuple(sorted(done)), tuple(why))
 
 
@@ -124,7 +135,7 @@ def affected(checkout: Checkout, out: Path, toolchain: Toolchain, before: str) -
 
     ``out`` holds the build of the checkout.  Changes of options and of make's rules do not count.
     """
-    entries = _entries(checkout.path, before, checkout.tree, check=True)
+    entries = _entries(checkout.path, before, checkout.tree, check=True) or {}
     top = os.fsencode(os.path.realpath(checkout.path)) + b"/"
     modules = "\nCONFIG_MODULES=y" in (out / ".config").read_text()
     linked = make_records.object_names(out, toolchain, modules=modules)
@@ -141,16 +152,44 @@ def after_make(checkout: Checkout, out: Path) -> None:
     serial.write(out / _RECORD, BuiltRecord(checkout.tree))
 
 
-def _entries(repo: Path, old: str, new: str, *, check: bool = False) -> dict[str, list[str]]:
+def _entries(repo: Path, old: str, new: str, *, check: bool = False) -> dict[str, list[str]] | None:
     """Return the files that differ between two tree objects, with what git says of each.
 
-    These are ":old-mode", new mode, old blob, new blob and status.  Without ``check``, a lost tree
-    differs in nothing.
+    These are ":old-mode", new mode, old blob, new blob and status.  Without ``check``, None if a
+    tree is lost.
     """
     arguments = ("diff-tree", "-r", "-z", "--no-renames", "--no-abbrev", old, new)
     listed = git.run(repo, *arguments, check=check)
-    fields = listed.stdout.split("\0") if listed.ok else []
+    if not listed.ok:
+        return None
+    fields = listed.stdout.split("\0")
     return {path: entry.split() for entry, path in zip(fields[::2], fields[1::2], strict=False)}
+
+
+def _written_again(worktree: Path, since: int) -> set[str]:
+    """Return the files that checkouts have written since a time in nanoseconds.
+
+    A worktree serves many build folders: between two builds in one of them, others check out other
+    commits, and what comes back has a new time.  The log of HEAD names these commits.
+    """
+    moves = dict.fromkeys(
+        (old, new)
+        for old, new, seconds in git.moves(worktree)
+        if seconds >= since // 10**9 and old != new
+    )
+    if len(moves) > _MOST_MOVES:
+        return set()
+    found: set[str] = set()
+    for old, new in moves:
+        found.update(_entries(worktree, old, new) or {})
+    return {name for name in found if _time_of(worktree / name) > since}
+
+
+def _time_of(file: Path) -> int:
+    try:
+        return file.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _changes(repo: Path, entries: Mapping[str, list[str]]) -> SourceChanges:
@@ -160,9 +199,9 @@ def _changes(repo: Path, entries: Mapping[str, list[str]]) -> SourceChanges:
         for path, entry in entries.items()
         if path.endswith(".h") and entry[0] == f":{_PLAIN_FILE}" and entry[1] == _PLAIN_FILE
     }
-    if not blobs or len(blobs) > _MOST_HEADERS:
-        return SourceChanges()
-    texts = _texts(repo, [blob for pair in blobs.values() for blob in pair])
+    if len(blobs) > _MOST_HEADERS:
+        blobs = {}
+    texts = _texts(repo, [blob for pair in blobs.values() for blob in pair]) if blobs else {}
     headers = []
     for path, pair in blobs.items():
         before, after = (texts.get(blob) for blob in pair)
@@ -194,7 +233,9 @@ def _texts(repo: Path, blobs: Sequence[str]) -> dict[str, str]:
 class _SourceFiles:
     """The files that objects are compiled from, and whether the changes affect these objects."""
 
-    def __init__(self, worktree: Path, out: Path, changes: SourceChanges) -> None:
+    def __init__(
+        self, worktree: Path, out: Path, changes: SourceChanges, same: Collection[str] = ()
+    ) -> None:
         self._top, self._out = os.fsencode(os.path.realpath(worktree)) + b"/", out
         every = [header.changed for header in changes.headers]
         self._changed = ChangedNames(
@@ -211,9 +252,13 @@ class _SourceFiles:
         self._times: dict[bytes, int] = {}
         #: The headers whose change can be ignored, by their path in .cmd files.
         self.headers = {self._top + os.fsencode(header.path): header for header in alone}
+        # Files with a new time and the same content.
+        self._same = {self._top + os.fsencode(name) for name in same}
+        #: What alone compiles nothing again.
+        self.harmless = frozenset(self.headers.keys() | self._same)
 
     def unchanged_for(self, compiled: CompiledObject) -> bool:
-        """Whether only the timestamps of ``headers`` would cause an object to be recompiled."""
+        """Whether only what is ``harmless`` would cause an object to be recompiled."""
         if compiled.defined & (self._changed.names | self._changed.parameters):
             return False
         return all(self._time(path) <= compiled.time for path in compiled.files)
@@ -236,7 +281,9 @@ class _SourceFiles:
             return _LATER
         file = self._out / os.fsdecode(path)
         try:
-            return _LATER if self._mentions(file.read_bytes()) else file.stat().st_mtime_ns
+            if self._changed.names and self._mentions(file.read_bytes()):
+                return _LATER
+            return 0 if plain in self._same else file.stat().st_mtime_ns
         except OSError:
             return _LATER if inside else 0  # a generated file that an option would add
 

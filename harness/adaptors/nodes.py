@@ -138,11 +138,12 @@ class AdaptedItem(pytest.Item):
 
 
 def _only(result: ItemResult, names: set[str]) -> ItemResult:
-    """Restrict a result to some subtests.
+    """Restrict a result to some subtests, or to those of a case that has parameters.
 
     An item that failed because of others passes; one that has none of them is skipped.
     """
-    chosen = tuple(test for test in result.subtests if test.name in names)
+    below = tuple(f"{name}::" for name in names)
+    chosen = tuple(t for t in result.subtests if t.name in names or t.name.startswith(below))
     if not chosen and (result.explained or not result.outcome.bad):
         message = f"{adaptors.NO_SUBTEST} {', '.join(sorted(names))}"
         return ItemResult(Outcome.SKIP, message, result.output)

@@ -170,10 +170,16 @@ def last_messages(
 
 
 class Crashes:
-    """Blames a guest's death on its current test, or else on the last test that it finished."""
+    """Blames a guest's death on its current test, or else on the last test that it finished.
 
-    def __init__(self, fleet: Fleet, reports: Reports, watch: DeadlineWatch) -> None:
+    ``named`` are the tests on the command line.
+    """
+
+    def __init__(
+        self, fleet: Fleet, reports: Reports, watch: DeadlineWatch, named: Collection[str] = ()
+    ) -> None:
         self.fleet, self.reports, self.watch = fleet, reports, watch
+        self.subtests = {word for word in named if (s := adaptors.parse(word)) and s.subtest}
         self.journal = reports.journal
         self.lost: list[str] = []  # why guests were lost
         self.left: list[str] = []  # subtests that were not reached, to be run alone
@@ -318,7 +324,8 @@ class Crashes:
         self.journal.collected([current])
         self.journal.started(current, guest)
         self.journal.reported(current, phase)
-        self.left += [f"{test}::{name}" for name in found.left]
+        left = [f"{test}::{name}" for name in found.left]
+        self.left += [name for name in left if not self.subtests or name in self.subtests]
         self.journal.collected(self.left)
         self.journal.reported(test, Phase("crash", Outcome.PASS, log=death.console))
         return True

@@ -123,7 +123,8 @@ def command(config: pytest.Config, spec: GuestSpec) -> list[str]:
         value = config.getoption(_dest(option)) if option.carried else ()
         if option.carried and value != option.form["default"]:
             values = value if isinstance(value, list) else [value]
-            argv += [part for value in values for part in (option.pytest, str(value))]
+            for each in values:
+                argv += [option.pytest] if each is True else [option.pytest, str(each)]
     if config.getoption("guest_modules"):
         argv += ["--guest-modules", str(spec.modules)]
     for name, text in spec.environment:

@@ -94,7 +94,7 @@ class HostSide:
         variables = initplan.environment(fleet.spec, "")
         self.reports = Reports(self.journal, self.watch, fleet.console, variables, ignored)
         self.reports.counters = CounterLog(self.journal.folder, guest_options.counters(fleet.spec))
-        self.crashes = Crashes(fleet, self.reports, self.watch)
+        self.crashes = Crashes(fleet, self.reports, self.watch, config.args)
         self.holding = Holding(fleet, self.watch)
         if fleet.spec.hold:
             self.reports.after_report = self.holding.reported

@@ -79,8 +79,12 @@ class Retries:
             return None
         folder.mkdir(exist_ok=True)
         (folder / "pytest.log").write_text(done.stdout + done.stderr, encoding="utf-8")
-        result = next((result for result in read(folder) if result.id == test), None)
-        if result is None or result.outcome is Outcome.NOTRUN:
-            return None
-        self.journal.attempt(test, result.outcome, folder, result.message)
-        return result.outcome
+        results = [result for result in read(folder) if result.outcome is not Outcome.NOTRUN]
+        # A case with parameters has no result of its own.
+        found = [result for result in results if result.id == test] or [
+            result for result in results if result.id.startswith(f"{test}::")
+        ]
+        for result in found:
+            self.journal.attempt(result.id, result.outcome, folder, result.message)
+        bad = (result.outcome for result in found if result.outcome.bad)
+        return next(bad, found[0].outcome) if found else None

@@ -302,6 +302,15 @@ class JournalContent:
                 attempt = Attempt(event.folder, retried=event)
                 self.tests.setdefault(event.id, []).append(attempt)
 
+    def names(self) -> list[str]:
+        """Return the tests, without those that did not run and whose own subtests did."""
+        begun = [test for test, attempts in self.tests.items() if attempts]
+        if len(begun) == len(self.tests):
+            return begun
+        parts = (test.split("::") for test in begun)
+        parents = {"::".join(part[:end]) for part in parts for end in range(1, len(part))}
+        return [test for test, attempts in self.tests.items() if attempts or test not in parents]
+
     def result(self, test: str, *, stopped: bool = False) -> Test:
         """Combine the attempts of one test into its result; ``stopped`` as in read()."""
         begun = self.tests[test]
@@ -355,7 +364,7 @@ def read(folder: Path, *, stopped: bool = False) -> tuple[Test, ...]:
     content = JournalContent()
     for event in events(folder):
         content.take(event)
-    return tuple(content.result(test, stopped=stopped) for test in content.tests)
+    return tuple(content.result(test, stopped=stopped) for test in content.names())
 
 
 def locate(root: str, test: str) -> str:

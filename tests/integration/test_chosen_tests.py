@@ -82,3 +82,12 @@ def test_a_guest_without_counters_runs_its_tests_all_the_same(tmp_path: Path) ->
     status, said = session.run("--guests", "1")
     assert status == 0, said
     assert list(counters.readings(session.out)) == []
+
+
+def test_the_command_for_one_test_has_flags_without_a_value(tmp_path: Path) -> None:
+    session = Session(tmp_path, "def test_it():\n    assert not 1\n")
+    status, _ = session.run("--guests", "1", "--no-snapshot", "--retry", "1")
+    assert status == 1
+    (test,) = journal.read(session.out)
+    assert " --no-snapshot --" in test.reproduce
+    assert test.attempts == (Outcome.FAIL, Outcome.FAIL)

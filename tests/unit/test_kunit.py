@@ -9,7 +9,15 @@ from pathlib import Path
 import pytest
 import sourcetree
 
-from harness.adaptors import InterruptedItem, Sources, adaptor, kunit_sources, kunit_symbols
+from harness.adaptors import (
+    InterruptedItem,
+    ItemResult,
+    Sources,
+    adaptor,
+    kunit_sources,
+    kunit_symbols,
+    nodes,
+)
 from harness.adaptors.ktap import KtapTest
 from harness.adaptors.kunit import interrupted, judge
 from harness.errors import UsageError
@@ -119,6 +127,14 @@ TREE = {
 @pytest.fixture
 def sources(tmp_path: Path) -> Sources:
     return sourcetree.commit(tmp_path, TREE)
+
+
+def test_a_case_is_selected_with_its_parameters() -> None:
+    names = ("one::a=1", "one::a=2", "ones", "two")
+    result = ItemResult(Outcome.PASS, "", "", tuple(KtapTest(n, Outcome.PASS) for n in names))
+    assert [t.name for t in nodes._only(result, {"one"}).subtests] == ["one::a=1", "one::a=2"]
+    assert [t.name for t in nodes._only(result, {"one::a=2"}).subtests] == ["one::a=2"]
+    assert nodes._only(result, {"on"}).outcome is Outcome.SKIP
 
 
 def test_the_option_of_a_suite_is_in_the_makefiles(sources: Sources) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from harness.adaptors import kunit_symbols
-from harness.model import GuestRecord
+from harness.model import GuestRecord, Outcome
 from harness.plugin.crashes import Crashes, Death
 from harness.plugin.reports import Reports
 from harness.plugin.retries import Retries
@@ -94,3 +95,44 @@ def test_the_subtest_during_which_a_guest_died_is_blamed(
     assert crashes.left == [f"{test}::last"]
     retries = Retries(journal, [], tmp_path, None, lambda: False, lambda _: None, crashes.left)
     assert [retries.wanted(t) for t in read(tmp_path)] == [0, 0, 1, 1]
+
+
+def test_only_the_named_subtest_is_run_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kunit_symbols, "suites", lambda _: {"things": ["simple", "bad", "last"]})
+    journal = Journal(tmp_path)
+    test = "kunit:*::things"
+    journal.started(test, "guest0")
+    watch: Any = SimpleNamespace(at=lambda _: test, before={}, late={})
+    reports = Reports(journal, watch, lambda _: tmp_path / "absent", ())
+    fleet: Any = SimpleNamespace(spec=SimpleNamespace(vmlinux=tmp_path / "vmlinux"))
+    crashes = Crashes(fleet, reports, watch, [f"{test}::bad"])
+    record = GuestRecord("guest0", "panic", "tcg", 3.5, "console.log")
+    death = Death(test, record, tmp_path, MESSAGES, ())
+    monkeypatch.setattr(crashes, "_death", lambda *_, **__: death)
+    crashes.died("guest0")
+    assert crashes.left == []
+
+
+def test_a_case_with_parameters_is_replaced_by_their_results(tmp_path: Path) -> None:
+    case = "kunit:*::things::last"
+    journal = Journal(tmp_path / "first")
+    journal.collected([case, "t.py::other"])
+    alone = {f"{case}::one": Outcome.PASS, f"{case}::two": Outcome.FAIL}
+    program = f"""
+import sys
+from pathlib import Path
+from harness.model import Outcome
+from harness.results.journal import Journal, Phase
+journal = Journal(Path(sys.argv[sys.argv.index("--guest-folder") + 1]))
+for test, outcome in { ({name: str(outcome) for name, outcome in alone.items()})!r}.items():
+    journal.started(test, "guest0")
+    journal.reported(test, Phase("call", Outcome(outcome)))
+    journal.reported(test, Phase("teardown", Outcome.PASS))
+"""
+    command = [sys.executable, "-c", program]
+    retries = Retries(journal, command, tmp_path, None, lambda: False, lambda _: None, [case])
+    retries.run()
+    found = {test.id: test.outcome for test in read(tmp_path / "first")}
+    assert found == alone | {"t.py::other": Outcome.NOTRUN}

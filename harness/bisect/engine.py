@@ -117,7 +117,9 @@ def _search(plan: BisectPlan, lab: Lab, start: Source, state: StateFile) -> Bise
         state.pin({"source": start.commit})
         shown = SearchProgress(progress, rows, stage, unit)
         slot = worktree.enter_context(tree.slot(start, rows))
-        if plan.run.series is not None and not plan.sources_only:
+        # Two configurations are compared as they were given: nothing follows from the series.
+        follows = not plan.sources_only and plan.mode is not BisectMode.CONFIG
+        if plan.run.series is not None and follows:
             with contextlib.suppress(NotApplied):  # a candidate's own trial will say so
                 tip = slot.patched(plan.run.series)
                 lab = lab.following(slot, slot.base(), tip, held=True) or lab

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness import options
+from harness import adaptors, options
 
 
 def words(config: pytest.Config) -> list[str] | None:
@@ -16,7 +16,9 @@ def words(config: pytest.Config) -> list[str] | None:
     directory if there is no other path.  ``--kernel=IMAGE`` is one word, and no path.
     """
     given = config.invocation_params
-    named = config.args_source == pytest.Config.ArgsSource.ARGS
+    named = config.args_source == pytest.Config.ArgsSource.ARGS and not all(
+        adaptors.parse(str(word)) for word in config.args
+    )
     if named or config.getoption("rootdir") or config.getoption("inifilename"):
         return None
     joined = _joined([str(word) for word in given.args])

@@ -39,6 +39,19 @@ def test_the_configuration_in_the_working_directory(tmp_path: Path, words: tuple
     assert "<Function test_it>" in said
 
 
+def test_a_suite_that_is_no_path_starts_in_the_working_directory(tmp_path: Path) -> None:
+    image, suite = tmp_path / "kernel" / "image", tmp_path / "suite"
+    for folder in (image.parent, suite):
+        folder.mkdir()
+    image.touch()
+    argv = [sys.executable, "-m", "pytest", "--collect-only", "-p", "no:cacheprovider"]
+    argv += ["--kernel", str(image), "--guests", "1", "program:true"]
+    (suite / "pytest.ini").write_text("[pytest]\n")
+    said = subprocess.run(argv, cwd=suite, capture_output=True, text=True).stdout
+    assert f"rootdir: {suite}\n" in said
+    assert "true" in said
+
+
 def odd(folder: Path) -> Path:
     """Return a name in Latin-1, as an old disk has it."""
     return folder / os.fsdecode("café".encode("latin-1"))

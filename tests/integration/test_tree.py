@@ -88,6 +88,8 @@ def test_apply_and_check_out(kernel: Path, made: Path, tmp_path: Path) -> None:
         slot.check_out(base)
         assert (slot.path / "fs/x.c").read_text() == smalltree.LINES
         slot.check_out(patched)
+        moves = [move[:2] for move in git.moves(slot.path)]
+        assert moves[-1] == (base.commit, patched.commit), "make's records are compared with it"
         assert "line 5.0\n" in (slot.path / "fs/x.c").read_text()
         assert (slot.path / "fs/new.c").exists()
         assert git.line(slot.path, "rev-parse", "HEAD^{tree}") == patched.tree

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from harness.adaptors import AdaptedSuite, Adaptor, Entry, ItemResult, Sources
-from harness.adaptors.execute import disks, execute, installed
+from harness.adaptors.execute import checkout_hint, disks, execute, installed
 from harness.adaptors.ktap import KtapTest
 from harness.errors import UsageError
 from harness.model import Option, Outcome
@@ -37,6 +37,7 @@ if ! udevadm control --ping --timeout=5 2>/dev/null; then
 fi
 exec "$@"
 """
+_URL = "https://github.com/linux-blktests/blktests"
 _PROGRAMS = ("udevadm", "gawk", "fio")  # harness setup knows their packages
 # NAME [=> DEVICE] [(CONDITION)] (DESCRIPTION) [STATUS], as ./check prints it
 _RESULT = re.compile(
@@ -102,7 +103,7 @@ def _check(suite: AdaptedSuite, place: Path) -> None:
     if not (folder / "check").is_file() or not (folder / "tests").is_dir():
         raise UsageError(
             f"--blktests: {folder} is not a checkout of blktests",
-            hint="git clone https://github.com/linux-blktests/blktests",
+            hint=checkout_hint(suite, place, _URL),
         )
     if not (folder / "src" / "loblksize").exists():
         raise UsageError(

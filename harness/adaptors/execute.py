@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from harness.adaptors import Entry, ItemResult, ktap
+from harness.adaptors import AdaptedSuite, Entry, ItemResult, ktap
 from harness.errors import HostFault
 from harness.guestside import syscalls
 from harness.model import Outcome
@@ -87,6 +87,14 @@ def installed(option: str, programs: Iterable[str]) -> None:
             f"{option}: {', '.join(missing)} not installed",
             hint=f"harness setup {' '.join(missing)}",
         )
+
+
+def checkout_hint(suite: AdaptedSuite, place: Path, url: str) -> str:
+    """Return how to name a suite, or get one, that is not in a checkout with its ./check."""
+    folder, colon, test = suite.what.rpartition(":")  # as the option takes it
+    if colon and (place / folder / "check").is_file():
+        return f"{suite.kind}:{folder}::{test}"
+    return f"git clone {url}"
 
 
 def disks() -> Iterator[str]:

@@ -17,13 +17,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from harness.adaptors import AdaptedSuite, Adaptor, Entry, ItemResult, Sources
-from harness.adaptors.execute import disks, execute, installed
+from harness.adaptors.execute import checkout_hint, disks, execute, installed
 from harness.errors import UsageError
 from harness.model import Option, Outcome
 
 _SECONDS = 600.0  # the slowest tests of the group "quick" write gigabytes
 _SIZE = 4096  # MiB of each disk, of which nothing is used until it is written
 _SHOWN = 40  # lines of ./check in the message of a failure
+_URL = "https://git.kernel.org/pub/scm/fs/xfs/xfstests-dev.git"
 _PROGRAMS = ("xfs_io", "gawk", "mkfs.ext4")
 _USERS = ("fsgqa", "fsgqa2", "123456-fsgqa")  # the tests' README asks for them
 _OPTIONS = (
@@ -112,7 +113,7 @@ def _check(suite: AdaptedSuite, place: Path) -> None:
     if not (folder / "check").is_file() or not (folder / "tests" / "generic").is_dir():
         raise UsageError(
             f"--fstests: {folder} is not a checkout of fstests (xfstests)",
-            hint="git clone https://git.kernel.org/pub/scm/fs/xfs/xfstests-dev.git",
+            hint=checkout_hint(suite, place, _URL),
         )
     if not (folder / "ltp" / "fsstress").exists() or not list(_tests(folder)):
         raise UsageError(

@@ -118,6 +118,7 @@ def test_a_missing_program_is_named_with_its_package(
     ("what", "message", "hint"),
     [
         ("nowhere", "not a checkout", "git clone"),
+        ("blktests:nvme", "not a checkout", "blktests:blktests::nvme"),
         ("blktests::nvmee", "no group or test nvmee", "nvme"),
     ],
 )

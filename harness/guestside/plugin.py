@@ -145,8 +145,6 @@ class GuestSide:
         self, config: pytest.Config, items: list[pytest.Item]
     ) -> None:
         """Move the first tests to the front; leave out the others if requested."""
-        for item in items:
-            item.__dict__["location"] = sendable(item.location)  # a cached property
         ranks = {test: rank for rank, test in enumerate(self.first)}
         others = [item for item in items if item.nodeid not in ranks]
         chosen = [item for item in items if item.nodeid in ranks]
@@ -167,6 +165,7 @@ class GuestSide:
         if self.spent:
             os._exit(0)
         self._next = item
+        item.__dict__["location"] = sendable(item.location)  # a cached property
         for _ in range(self.repeat - 1):
             where = {"nodeid": item.nodeid, "location": item.location}
             item.ihook.pytest_runtest_logstart(**where)

@@ -71,9 +71,8 @@ def _check(result: int, name: str, about: str = "") -> int:
     return result
 
 
-def _syscall(
-    name: str, number: int, *args: int | bytes | ctypes.Array[ctypes.c_char] | None
-) -> int:
+def syscall(name: str, number: int, *args: object) -> int:
+    """Do a system call by its number.  Raises OSError, which says its name."""
     converted = [ctypes.c_long(a) if isinstance(a, int) else a for a in args]
     return _check(int(_libc.syscall(ctypes.c_long(number), *converted)), name)
 
@@ -104,7 +103,7 @@ def umount(where: str, flags: int = 0) -> None:
 def pivot_root(new: str, old: str) -> None:
     """pivot_root(2)."""
     number = {"x86_64": 155, "aarch64": 41}[os.uname().machine]
-    _syscall("pivot_root", number, new.encode(), old.encode())
+    syscall("pivot_root", number, new.encode(), old.encode())
 
 
 def die_with_parent() -> None:
@@ -134,34 +133,34 @@ def clone3(flags: int) -> int:
 def open_tree(path: str, flags: int, at: int = AT_FDCWD) -> int:
     """Return a descriptor for a mount, its copy (OPEN_TREE_CLONE) or a namespace with it."""
     flags |= _CLOEXEC_OPEN_TREE
-    return _syscall("open_tree", _OPEN_TREE, at, path.encode(), flags)
+    return syscall("open_tree", _OPEN_TREE, at, path.encode(), flags)
 
 
 def move_mount(mount_fd: int, where: str) -> None:
     """Attach the mount of ``mount_fd`` at ``where``."""
     flags = MOVE_MOUNT_F_EMPTY_PATH
-    _syscall("move_mount", _MOVE_MOUNT, mount_fd, b"", AT_FDCWD, where.encode(), flags)
+    syscall("move_mount", _MOVE_MOUNT, mount_fd, b"", AT_FDCWD, where.encode(), flags)
 
 
 def fsopen(kind: str) -> int:
     """Return a new context for a file system of type ``kind``."""
-    return _syscall("fsopen", _FSOPEN, kind.encode(), 1)
+    return syscall("fsopen", _FSOPEN, kind.encode(), 1)
 
 
 def fspick(where: str) -> int:
     """Return a context to reconfigure the file system that is mounted at ``where``."""
-    return _syscall("fspick", _FSPICK, AT_FDCWD, where.encode(), 1)
+    return syscall("fspick", _FSPICK, AT_FDCWD, where.encode(), 1)
 
 
 def fsconfig(fd: int, command: int, key: str = "", value: str = "") -> None:
     """Set a parameter of a file system context, or run another FSCONFIG_* command on it."""
     name = key.encode() if key else None
-    _syscall("fsconfig", _FSCONFIG, fd, command, name, value.encode() if value else None, 0)
+    syscall("fsconfig", _FSCONFIG, fd, command, name, value.encode() if value else None, 0)
 
 
 def fsmount(fd: int, attributes: int = 0) -> int:
     """Return a detached mount for a file system context, after FSCONFIG_CMD_CREATE."""
-    return _syscall("fsmount", _FSMOUNT, fd, 1, attributes)
+    return syscall("fsmount", _FSMOUNT, fd, 1, attributes)
 
 
 def mount_setattr(
@@ -180,7 +179,7 @@ def mount_setattr(
     """
     request = struct.pack("=QQQQ", add, clear, propagation, userns)
     path = where.encode()
-    _syscall("mount_setattr", _MOUNT_SETATTR, AT_FDCWD, path, flags, request, len(request))
+    syscall("mount_setattr", _MOUNT_SETATTR, AT_FDCWD, path, flags, request, len(request))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -222,7 +221,7 @@ def statmount(
     request = struct.pack("=IIQQQ", 32, 0 if fd is None else fd, mount_id, mask, namespace)
     out = ctypes.create_string_buffer(_BUFFER)
     flags = 0 if fd is None else STATMOUNT_BY_FD
-    _syscall("statmount", _STATMOUNT, request, out, _BUFFER, flags)
+    syscall("statmount", _STATMOUNT, request, out, _BUFFER, flags)
     raw = out.raw
     got, major, minor, magic = struct.unpack_from("=QIIQ", raw, 8)
     fs_type, mnt_id, parent = struct.unpack_from("=IQQ", raw, 36)
@@ -251,7 +250,7 @@ def statmount(
 
 def _ids(name: str, number: int, request: bytes, most: int = 4096) -> list[int]:
     out = ctypes.create_string_buffer(8 * most)
-    count = _syscall(name, number, request, out, most, 0)
+    count = syscall(name, number, request, out, most, 0)
     return list(struct.unpack_from(f"={count}Q", out.raw))
 
 

@@ -22,11 +22,11 @@ def test_it():
 """
 
 
-@pytest.mark.parametrize("words", [(), (".",)])
-def test_the_configuration_in_the_working_directory(tmp_path: Path, words: tuple[str, ...]) -> None:
-    image, suite = tmp_path / "kernel" / "image", tmp_path / "suite"
-    for folder in (image.parent, suite):
-        folder.mkdir()
+def collected(folder: Path, *words: str) -> str:
+    """Collect in a folder with a pytest.ini and return the output; the image is elsewhere."""
+    image, suite = folder / "kernel" / "image", folder / "suite"
+    for place in (image.parent, suite):
+        place.mkdir()
     image.touch()
     (suite / "test_it.py").write_text(SUITE)
     (suite / "pytest.ini").write_text("[pytest]\nmarkers = slow\naddopts = --strict-markers\n")
@@ -35,21 +35,18 @@ def test_the_configuration_in_the_working_directory(tmp_path: Path, words: tuple
     said = subprocess.run(argv, cwd=suite, capture_output=True, text=True).stdout
     assert f"rootdir: {suite}\n" in said
     assert "configfile: pytest.ini" in said
+    return said
+
+
+@pytest.mark.parametrize("words", [(), (".",)])
+def test_the_configuration_in_the_working_directory(tmp_path: Path, words: tuple[str, ...]) -> None:
+    said = collected(tmp_path, *words)
     assert "Unknown" not in said
     assert "<Function test_it>" in said
 
 
 def test_a_suite_that_is_no_path_starts_in_the_working_directory(tmp_path: Path) -> None:
-    image, suite = tmp_path / "kernel" / "image", tmp_path / "suite"
-    for folder in (image.parent, suite):
-        folder.mkdir()
-    image.touch()
-    argv = [sys.executable, "-m", "pytest", "--collect-only", "-p", "no:cacheprovider"]
-    argv += ["--kernel", str(image), "--guests", "1", "program:true"]
-    (suite / "pytest.ini").write_text("[pytest]\n")
-    said = subprocess.run(argv, cwd=suite, capture_output=True, text=True).stdout
-    assert f"rootdir: {suite}\n" in said
-    assert "true" in said
+    assert "<AdaptedItem true>" in collected(tmp_path, "program:true")
 
 
 def odd(folder: Path) -> Path:

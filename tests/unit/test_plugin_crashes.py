@@ -69,50 +69,46 @@ MESSAGES = """\
 """
 
 
+THINGS = "kunit:*::things"
+
+
+def died_in_a_case(folder: Path, monkeypatch: pytest.MonkeyPatch, *named: str) -> Crashes:
+    """Let a guest die in the second of three cases, in a session with these tests."""
+    monkeypatch.setattr(kunit_symbols, "suites", lambda _: {"things": ["simple", "bad", "last"]})
+    journal = Journal(folder)
+    journal.collected([THINGS])
+    journal.started(THINGS, "guest0")
+    watch: Any = SimpleNamespace(at=lambda _: THINGS, before={}, late={})
+    reports = Reports(journal, watch, lambda _: folder / "absent", ())
+    fleet: Any = SimpleNamespace(spec=SimpleNamespace(vmlinux=folder / "vmlinux"))
+    crashes = Crashes(fleet, reports, watch, named)
+    record = GuestRecord("guest0", "panic", "tcg", 3.5, "console.log")
+    death = Death(THINGS, record, folder, MESSAGES, ())
+    monkeypatch.setattr(crashes, "_death", lambda *_, **__: death)
+    crashes.died("guest0")
+    return crashes
+
+
 def test_the_subtest_during_which_a_guest_died_is_blamed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cases = {"things": ["simple", "bad", "last"]}
-    monkeypatch.setattr(kunit_symbols, "suites", lambda _: cases)
-    journal = Journal(tmp_path)
-    test = "kunit:*::things"
-    journal.collected([test])
-    journal.started(test, "guest0")
-    watch: Any = SimpleNamespace(at=lambda _: test, before={}, late={})
-    reports = Reports(journal, watch, lambda _: tmp_path / "absent", ())
-    fleet: Any = SimpleNamespace(spec=SimpleNamespace(vmlinux=tmp_path / "vmlinux"))
-    crashes = Crashes(fleet, reports, watch)
-    record = GuestRecord("guest0", "panic", "tcg", 3.5, "console.log")
-    death = Death(test, record, tmp_path, MESSAGES, ())
-    monkeypatch.setattr(crashes, "_death", lambda *_, **__: death)
-    crashes.died("guest0")
+    crashes = died_in_a_case(tmp_path, monkeypatch)
     assert {t.id: str(t.outcome) for t in read(tmp_path)} == {
-        test: "pass",
-        f"{test}::simple": "pass",
-        f"{test}::bad": "crash",
-        f"{test}::last": "notrun",
+        THINGS: "pass",
+        f"{THINGS}::simple": "pass",
+        f"{THINGS}::bad": "crash",
+        f"{THINGS}::last": "notrun",
     }
-    assert crashes.left == [f"{test}::last"]
-    retries = Retries(journal, [], tmp_path, None, lambda: False, lambda _: None, crashes.left)
+    left = crashes.left
+    assert left == [f"{THINGS}::last"]
+    retries = Retries(crashes.journal, [], tmp_path, None, lambda: False, lambda _: None, left)
     assert [retries.wanted(t) for t in read(tmp_path)] == [0, 0, 1, 1]
 
 
 def test_only_the_named_subtest_is_run_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kunit_symbols, "suites", lambda _: {"things": ["simple", "bad", "last"]})
-    journal = Journal(tmp_path)
-    test = "kunit:*::things"
-    journal.started(test, "guest0")
-    watch: Any = SimpleNamespace(at=lambda _: test, before={}, late={})
-    reports = Reports(journal, watch, lambda _: tmp_path / "absent", ())
-    fleet: Any = SimpleNamespace(spec=SimpleNamespace(vmlinux=tmp_path / "vmlinux"))
-    crashes = Crashes(fleet, reports, watch, [f"{test}::bad"])
-    record = GuestRecord("guest0", "panic", "tcg", 3.5, "console.log")
-    death = Death(test, record, tmp_path, MESSAGES, ())
-    monkeypatch.setattr(crashes, "_death", lambda *_, **__: death)
-    crashes.died("guest0")
-    assert crashes.left == []
+    assert died_in_a_case(tmp_path, monkeypatch, f"{THINGS}::bad").left == []
 
 
 def test_a_case_with_parameters_is_replaced_by_their_results(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from harness.build import make_records
 from harness.build.make_records import CompiledObject
 from harness.build.skip import names
 from harness.build.skip.names import ChangedNames
+from harness.errors import HostFault
 from harness.model import Checkout, CompilerWarning, Toolchain
 from harness.text import quantity
 
@@ -100,8 +101,9 @@ def before_make(
     config = (out / ".config").read_text()
     if built is None or "\nCONFIG_MODVERSIONS=y" in config:
         return Skipped()
-    entries = _entries(checkout.path, built.tree, checkout.tree)
-    if entries is None:
+    try:
+        entries = _entries(checkout.path, built.tree, checkout.tree)
+    except HostFault:  # that tree is lost
         return Skipped()
     changes = _changes(checkout.path, entries)
     same = frozenset(_written_again(checkout.path, built_at) - entries.keys())
@@ -135,7 +137,7 @@ def affected(checkout: Checkout, out: Path, toolchain: Toolchain, before: str) -
 
     ``out`` holds the build of the checkout.  Changes of options and of make's rules do not count.
     """
-    entries = _entries(checkout.path, before, checkout.tree, check=True) or {}
+    entries = _entries(checkout.path, before, checkout.tree)
     top = os.fsencode(os.path.realpath(checkout.path)) + b"/"
     modules = "\nCONFIG_MODULES=y" in (out / ".config").read_text()
     linked = make_records.object_names(out, toolchain, modules=modules)
@@ -152,17 +154,14 @@ def after_make(checkout: Checkout, out: Path) -> None:
     serial.write(out / _RECORD, BuiltRecord(checkout.tree))
 
 
-def _entries(repo: Path, old: str, new: str, *, check: bool = False) -> dict[str, list[str]] | None:
+def _entries(repo: Path, old: str, new: str) -> dict[str, list[str]]:
     """Return the files that differ between two tree objects, with what git says of each.
 
-    These are ":old-mode", new mode, old blob, new blob and status.  Without ``check``, None if a
-    tree is lost.
+    These are ":old-mode", new mode, old blob, new blob and status.  Raises HostFault if a tree is
+    lost.
     """
     arguments = ("diff-tree", "-r", "-z", "--no-renames", "--no-abbrev", old, new)
-    listed = git.run(repo, *arguments, check=check)
-    if not listed.ok:
-        return None
-    fields = listed.stdout.split("\0")
+    fields = git.run(repo, *arguments).stdout.split("\0")
     return {path: entry.split() for entry, path in zip(fields[::2], fields[1::2], strict=False)}
 
 
@@ -181,7 +180,8 @@ def _written_again(worktree: Path, since: int) -> set[str]:
         return set()
     found: set[str] = set()
     for old, new in moves:
-        found.update(_entries(worktree, old, new) or {})
+        with contextlib.suppress(HostFault):  # a lost commit
+            found.update(_entries(worktree, old, new))
     return {name for name in found if _time_of(worktree / name) > since}
 
 
@@ -281,7 +281,7 @@ class _SourceFiles:
             return _LATER
         file = self._out / os.fsdecode(path)
         try:
-            if self._changed.names and self._mentions(file.read_bytes()):
+            if self._mentions(file.read_bytes()):
                 return _LATER
             return 0 if plain in self._same else file.stat().st_mtime_ns
         except OSError:

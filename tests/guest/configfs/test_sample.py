@@ -13,7 +13,7 @@ import pytest
 
 from guestlib import bursts, memory, nvme, sample
 from guestlib.fuse import stuck_files, try_to_write
-from guestlib.instances import check_own
+from guestlib.instances import INSTANCES, check_own
 from guestlib.nvmet import Instance, Namespace, Subsystem, loop_port
 from guestlib.races import RaceResult, race
 from guestlib.sample import GROUP, ask_to_depend, depend, depends, make_item, modprobe
@@ -30,7 +30,6 @@ pytestmark = [
 ]
 
 NQN = "nqn.2026-01.org.example:sample"
-INSTANCES = Path("/sys/kernel/debug/nvmet-instances")
 TIMES = 20
 MANY = 32
 ROUNDS = 300

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from guestlib import disks, memory
+from guestlib.instances import INSTANCES
 from guestlib.nvmet import Instance, NvmetHost
 from guestlib.sample import GROUP, depend, make_item, modprobe
 from harness.guestside import needs, syscalls, wait
@@ -23,7 +24,6 @@ pytestmark = needs.config("CONFIG_CONFIGFS_FS", "CONFIG_NVME_TARGET")
 
 
 NQN = "nqn.2026-01.org.example:unaware"
-INSTANCES = Path("/sys/kernel/debug/nvmet-instances")
 TIMES = 20
 
 

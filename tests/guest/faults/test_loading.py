@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from guestlib import faults
+from guestlib.instances import INSTANCES
 from guestlib.sample import GROUP, MODULE, ask_to_depend, delete, depend, insert, make_item
 from harness.guestside import needs, syscalls, wait
 from harness.guestside.container import Container, mount_configfs
@@ -21,7 +22,6 @@ pytestmark = [
     needs.module("configfs_sample"),
 ]
 
-INSTANCES = Path("/sys/kernel/debug/nvmet-instances")
 # What the module loader says when its own allocations fail, besides ENOMEM.
 LOADER = {errno.ENOMEM, errno.ENOEXEC, errno.EINVAL, errno.ENFILE}
 

@@ -9,12 +9,13 @@ import platform
 import struct
 from pathlib import Path
 
+from harness.guestside.syscalls import syscall
+
 _SETUP, _DESTROY, _SUBMIT = {"x86_64": (206, 207, 209), "aarch64": (0, 1, 2)}.get(
     platform.machine(), (0, 0, 0)
 )
 _PWRITE = 1
 _IOCB = struct.Struct("<QIiHhIQQqQII")
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 def write(path: Path, data: bytes, times: int) -> None:
@@ -23,20 +24,13 @@ def write(path: Path, data: bytes, times: int) -> None:
     fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
     context = ctypes.c_ulong()
     try:
-        _call(_SETUP, times, ctypes.byref(context))
+        syscall("io_setup", _SETUP, times, ctypes.byref(context))
         where = ctypes.addressof(buffer)
         one = _IOCB.pack(0, 0, 0, _PWRITE, 0, fd, where, len(data), 0, 0, 0, 0)
         requests = [ctypes.create_string_buffer(one, len(one)) for _ in range(times)]
         pointers = (ctypes.c_void_p * times)(*map(ctypes.addressof, requests))
-        submitted = _call(_SUBMIT, context, ctypes.c_long(times), pointers)
+        submitted = syscall("io_submit", _SUBMIT, context, times, pointers)
         assert submitted == times, f"{submitted} of {times} writes"
-        _call(_DESTROY, context)  # waits for them
+        syscall("io_destroy", _DESTROY, context)  # waits for them
     finally:
         os.close(fd)
-
-
-def _call(number: int, *arguments: object) -> int:
-    result = int(_libc.syscall(number, *arguments))
-    if result < 0:
-        raise OSError(ctypes.get_errno(), "asynchronous I/O")
-    return result

@@ -13,6 +13,9 @@ from harness.guestside.kernelfiles import CONFIGFS
 
 T = TypeVar("T")
 
+#: Has a folder for each instance but the initial one, as long as anything refers to it.
+INSTANCES = Path("/sys/kernel/debug/nvmet-instances")
+
 
 @dataclasses.dataclass(frozen=True)
 class NvmetPlace:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from guestlib import disks, nvme
+from guestlib.instances import INSTANCES
 from guestlib.nvmet import Instance
 from harness.guestside.kernelfiles import CONFIGFS
 from harness.guestside.leaks import LeakGuard, LeakKind
@@ -43,9 +44,7 @@ def _null_block_devices() -> list[str]:
 
 
 def _nvmet_instances() -> list[str]:
-    # debugfs has a folder for each, as long as anything refers to it.
-    folder = Path("/sys/kernel/debug/nvmet-instances")
-    return os.listdir(folder) if folder.is_dir() else []  # noqa: PTH208
+    return os.listdir(INSTANCES) if INSTANCES.is_dir() else []  # noqa: PTH208
 
 
 GUARD = LeakGuard(

@@ -3,18 +3,16 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import platform
 import subprocess
 from pathlib import Path
 
-from harness.guestside import wait
+from harness.guestside import syscalls, wait
 from harness.guestside.kernelfiles import CONFIGFS
 
 MODULE = "configfs_sample"
 GROUP = Path(CONFIGFS, "04-per-namespace")
-_libc = ctypes.CDLL(None, use_errno=True)
 _FINIT, _DELETE = {"x86_64": (313, 176), "aarch64": (273, 106)}.get(platform.machine(), (0, 0))
 
 
@@ -58,16 +56,11 @@ def insert() -> None:
     (file,) = Path("/lib/modules", os.uname().release).rglob(f"{MODULE}.ko")
     fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        _call(_FINIT, fd, b"", 0)
+        syscalls.syscall("finit_module", _FINIT, fd, b"", 0)
     finally:
         os.close(fd)
 
 
 def delete() -> None:
     """Unload the module in this very task.  Raises OSError."""
-    _call(_DELETE, MODULE.encode(), os.O_NONBLOCK)
-
-
-def _call(number: int, *arguments: object) -> None:
-    if _libc.syscall(number, *arguments) < 0:
-        raise OSError(ctypes.get_errno(), MODULE)
+    syscalls.syscall("delete_module", _DELETE, MODULE.encode(), os.O_NONBLOCK)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from guestlib.instances import check_own
+from guestlib.instances import INSTANCES, check_own
 from guestlib.nvmet import Instance, NvmetHost, Subsystem, loop_port
 from harness.guestside import needs, syscalls, wait
 from harness.guestside.container import Container, mount_configfs
@@ -26,7 +26,6 @@ pytestmark = needs.config("CONFIG_CONFIGFS_FS", "CONFIG_NVME_TARGET")
 NQN = "nqn.2026-01.org.example:options"
 OTHER = "nqn.2026-01.org.example:other"
 ROUNDS = 4
-INSTANCES = Path("/sys/kernel/debug/nvmet-instances")
 
 
 def hosts(where: str = CONFIGFS) -> list[str]:

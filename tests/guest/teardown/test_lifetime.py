@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from guestlib.instances import check_own
+from guestlib.instances import INSTANCES, check_own
 from guestlib.nvmet import AnaGroup, Instance, Namespace, NvmetHost, Port, Referral, Subsystem
 from harness.guestside import needs, syscalls, wait
 from harness.guestside.container import Container, How, mount_configfs
@@ -22,7 +22,6 @@ pytestmark = needs.config("CONFIG_CONFIGFS_FS", "CONFIG_NVME_TARGET")
 NQN = "nqn.2026-01.org.example:lifetime"
 OTHER = "nqn.2026-01.org.example:other"
 ROUNDS = 30
-INSTANCES = Path("/sys/kernel/debug/nvmet-instances")
 
 
 def hosts(where: str = CONFIGFS) -> list[str]:

@@ -5,12 +5,11 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 
 from guestlib import nvme, uevents
-from guestlib.instances import check_own
+from guestlib.instances import INSTANCES, check_own
 from guestlib.nvmet import DISCOVERY_NQN, Instance, Port, Subsystem, loop_port, tcp_port
 from harness.guestside import needs, syscalls, wait
 from harness.guestside.container import Container
@@ -24,7 +23,6 @@ pytestmark = needs.config(
 )
 
 NQN = "nqn.2026-01.org.example:removal"
-INSTANCES = Path("/sys/kernel/debug/nvmet-instances")
 PORTS = [
     pytest.param(loop_port(1, NQN, name="removal"), id="loop"),
     pytest.param(

@@ -13,7 +13,7 @@ import pytest
 
 from guestlib import links, nvme
 from guestlib.fuse import StuckFiles, stuck_files, try_to_write
-from guestlib.instances import check_own
+from guestlib.instances import INSTANCES, check_own
 from guestlib.nvmet import Instance, Namespace, Port, Subsystem, loop_port, tcp_port
 from guestlib.states import wait_until_in
 from harness.guestside import needs, syscalls, wait
@@ -29,7 +29,6 @@ pytestmark = [
 
 NQN = "nqn.2026-01.org.example:stuck"
 OTHER = "nqn.2026-01.org.example:other"
-INSTANCES = Path("/sys/kernel/debug/nvmet-instances")
 tcp = needs.config("CONFIG_NVME_TARGET_TCP", "CONFIG_NVME_TCP")
 
 

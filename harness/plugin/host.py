@@ -114,13 +114,13 @@ class HostSide:
             handle.signal(signal.SIGTERM)
 
     def _exit_if_over(self) -> None:
-        """Exit if the run is over its deadline; tests that were running then do not count."""
-        if not self.over.is_set():
-            return
-        why = f"the run is over its deadline of {self.watch.run_deadline:g} s"
-        for guest, test in self.watch.current():
-            self.journal.lost(test, guest, why)
-        pytest.exit(why, returncode=1)
+        """Exit if the run is over its deadline."""
+        if self.over.is_set():
+            pytest.exit(self._over_why, returncode=1)
+
+    @property
+    def _over_why(self) -> str:
+        return f"the run is over its deadline of {self.watch.run_deadline:g} s"
 
     def pytest_report_header(self) -> list[str]:
         """Show the kernel, the guests and the folder with the logs."""
@@ -283,6 +283,9 @@ class HostSide:
         self.holding.close()
         self.fleet.end()
         self._dumps()
+        if self.over.is_set():  # tests that were running do not count; none can start any more
+            for guest, test in self.watch.current():
+                self.journal.lost(test, guest, self._over_why)
         try:
             if not self.stopped:
                 self._rerun()

@@ -202,7 +202,7 @@ def test_statmount_reads_the_kernels_layout(monkeypatch: pytest.MonkeyPatch) -> 
         out[: len(raw)] = bytes(raw)
         return 0
 
-    monkeypatch.setattr(syscalls, "_syscall", answer)
+    monkeypatch.setattr(syscalls, "syscall", answer)
     info = syscalls.statmount(77)
     assert (info.id, info.parent, info.device, info.namespace) == (77, 66, (0, 15), 8)
     assert (info.fs_type, info.root, info.point, info.source) == ("configfs", "/", "/mnt", "none")

@@ -4,7 +4,7 @@
     bench_bisect.py [--length N] [--vng-tree DIR] [--jobs N] [--unseen] [--record]
 
 Both search the same commits for the same wrong errno, one after the other, on the same machine:
-the seven patches of a series, then a history.  Both begin where the failure was seen: the good end
+the patches of a series, then a history.  Both begin where the failure was seen: the good end
 was built and tested, then the bad end, ours in the cache, vng's in its tree.  With ``--unseen``
 somebody else saw it, and only the good end was built.  Making that takes longest, and
 ``--vng-tree`` keeps it for the next time.  No commit between was ever built before.
@@ -140,7 +140,7 @@ class Span:
     failed: tuple[str, ...]
 
 
-def seven(start: Source, place: Path, folder: Path, mark: str) -> Span:
+def planted(start: Source, place: Path, folder: Path, mark: str) -> Span:
     """Plant the bug in the series' sixth patch."""
     copy = plant.series(SERIES, BUG, 6, folder / "series", mark)
     mails = sorted(str(one) for one in copy.glob("000[1-9]-*"))
@@ -149,7 +149,7 @@ def seven(start: Source, place: Path, folder: Path, mark: str) -> Span:
     git(place, "checkout", "--quiet", "--detach", start.commit)
     words = ("--kernel", "7.2", "--series", str(copy))
     seen_with = ("--kernel", "7.2", str(copy))
-    return Span("7 patches", listed[-1], listed[5], words, seen_with)
+    return Span(f"{len(listed)} patches", listed[-1], listed[5], words, seen_with)
 
 
 def many(start: Source, length: int, mark: str) -> Span:
@@ -196,7 +196,7 @@ def main() -> int:
         guest.write_text(GUEST)
         build = BUILD.format(jobs=options.jobs, fragment=FRAGMENT)
         step.write_text(STEP.format(build=build, guest=guest))
-        spans = [seven(start, place, Path(folder), mark), many(start, options.length, mark)]
+        spans = [planted(start, place, Path(folder), mark), many(start, options.length, mark)]
         kept = []
         for one in spans:
             built_at(place, start.commit, options.jobs)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A file system whose server, a task of the guest, never answers a write.
+"""A file system whose server, a task of the guest, answers no write until it is told to.
 
 It speaks the protocol of include/uapi/linux/fuse.h, as far as one file of zeros needs it.
 """
@@ -30,20 +30,29 @@ _VALID = 3600  # seconds for which the kernel need not ask again
 
 
 class StuckFiles:
-    """A mounted file system with one file, ``path``, whose writes hang while ``server`` lives."""
+    """A mounted file system with one file, ``path``, whose writes hang while ``server`` lives.
+
+    The file is of zeros, whatever is written to it.
+    """
 
     def __init__(self, begin: Callable[..., Task], where: Path, size: int = 1 << 20) -> None:
         read, write = os.pipe2(os.O_CLOEXEC)
+        wanted, self._answer = os.pipe2(os.O_CLOEXEC)
         self._told = read
         where.mkdir(exist_ok=True)
         self.path = str(where / "disk")
-        self.server = begin(_serve, str(where), size, write)
+        self.server = begin(_serve, str(where), size, write, wanted)
         os.close(write)
+        os.close(wanted)
         self._hear("the file system to be mounted")
 
     def wait_for_write(self) -> None:
         """Wait until a write has reached the server."""
         self._hear("a write to reach the file system")
+
+    def answer(self) -> None:
+        """Let the write that hangs succeed, and every later one."""
+        os.write(self._answer, b".")
 
     def close_server(self) -> None:
         """Kill the server: what hangs fails."""
@@ -53,6 +62,7 @@ class StuckFiles:
         """Kill the server and forget it."""
         self.close_server()
         os.close(self._told)
+        os.close(self._answer)
 
     def _hear(self, what: str) -> None:
         ready = select.select([self._told], [], [], wait.PATIENCE)[0]
@@ -79,24 +89,46 @@ def try_to_write(device: str) -> str:
     return "done"
 
 
-def _serve(where: str, size: int, told: int) -> None:
-    fd = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
+def _serve(where: str, size: int, told: int, wanted: int) -> None:
+    # Non-blocking: a request can be withdrawn between poll() and read().
+    fd = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
     syscalls.mount("fuse", where, "fuse", 0, f"fd={fd},rootmode=40000,user_id=0,group_id=0")
     os.write(told, b".")
+    held: list[bytes] = []
+    holding = True
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    poll.register(wanted, select.POLLIN)
     while True:
+        ready = [number for number, _ in poll.poll()]
+        if wanted in ready:
+            poll.unregister(wanted)
+            holding = False
+            for request in held:
+                _reply(fd, request, size)
+        if fd not in ready:
+            continue
         try:
             request = os.read(fd, _REQUEST)
+        except BlockingIOError:
+            continue
         except OSError as error:
             if error.errno == errno.ENODEV:  # unmounted
                 return
             raise
-        _, opcode, unique, node, *_ = _IN_HEADER.unpack_from(request)
-        if opcode == _WRITE:
+        if holding and _IN_HEADER.unpack_from(request)[1] == _WRITE:
+            held.append(request)
             os.write(told, b".")
-        elif opcode not in (_FORGET, _BATCH_FORGET):
-            number, answer = _answer(opcode, node, request[_IN_HEADER.size :], size)
-            head = _OUT_HEADER.pack(_OUT_HEADER.size + len(answer), -number, unique)
-            os.write(fd, head + answer)
+        else:
+            _reply(fd, request, size)
+
+
+def _reply(fd: int, request: bytes, size: int) -> None:
+    _, opcode, unique, node, *_ = _IN_HEADER.unpack_from(request)
+    if opcode not in (_FORGET, _BATCH_FORGET):
+        number, answer = _answer(opcode, node, request[_IN_HEADER.size :], size)
+        head = _OUT_HEADER.pack(_OUT_HEADER.size + len(answer), -number, unique)
+        os.write(fd, head + answer)
 
 
 def _answer(opcode: int, node: int, body: bytes, size: int) -> tuple[int, bytes]:
@@ -113,6 +145,8 @@ def _answer(opcode: int, node: int, body: bytes, size: int) -> tuple[int, bytes]
         return 0, struct.pack("<QII", 0, 0, 0)
     if opcode == _READ:
         return 0, bytes(struct.unpack_from("<QQI", body)[2])
+    if opcode == _WRITE:
+        return 0, struct.pack("<II", struct.unpack_from("<QQI", body)[2], 0)
     return (0 if opcode in (_RELEASE, _FLUSH) else errno.ENOSYS), b""
 
 

@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import errno
+import select
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from guestlib import disks, nvme
 from guestlib.nvmet import Instance, Namespace, Subsystem, loop_port
 from harness.guestside import needs, wait
 from harness.guestside.expect import errno_is
+from harness.guestside.task import Task
 
 pytestmark = [
     needs.config("CONFIG_NVME_TARGET_LOOP"),
@@ -24,6 +26,7 @@ pytestmark = [
 NQN = "nqn.2026-01.org.example:namespaces"
 UUID = "55555555-5555-4555-8555-555555555555"
 PORT = loop_port(1, NQN)
+ROUNDS = 40
 
 
 @contextmanager
@@ -119,3 +122,36 @@ class TestWhileConnected:
                 instance.add_namespace(NQN, Namespace(file, nsid=number, buffered=True))
             assert len({controller.device(number) for number in range(1, 17)}) == 16
             assert sorted(controller.devices()) == list(range(1, 17))
+
+
+class TestEnabledAndDisabledAtOnce:
+    def test_by_two_tasks_while_a_host_writes(self, instance: Instance, file: str) -> None:
+        """Whoever comes first: every writer returns, and all references are given back."""
+        enable = f"{instance.namespace(NQN)}/enable"
+
+        def set_it(value: int) -> None:
+            for _ in range(ROUNDS):
+                instance.write(enable, value)
+
+        with connected(Namespace(file, uuid=UUID, buffered=True)) as controller:
+            host = Task(keep_writing, controller)
+            try:
+                for task in [Task(set_it, value) for value in (0, 1)]:
+                    task.result()
+                assert not select.select([host], [], [], 0)[0], "it does not write any more"
+            finally:
+                host.kill()
+            for value in (0, 1):
+                instance.write(enable, value)
+            disks.write(controller.device(1, UUID), disks.pattern(4096))
+            (instance.root / instance.namespace(NQN)).rmdir()
+            wait.until(lambda: 1 not in controller.devices(), "the namespace to be gone")
+            instance.add_namespace(NQN, Namespace(file, uuid=UUID, buffered=True))
+            assert disks.read(controller.device(1, UUID), 4096) == disks.pattern(4096)
+
+
+def keep_writing(controller: nvme.Controller) -> None:
+    """Write to whatever device the namespace has, which comes and goes."""
+    while True:
+        with suppress(OSError):
+            disks.write(controller.devices().get(1, ""), disks.pattern(4096))

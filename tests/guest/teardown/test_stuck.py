@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -60,6 +61,33 @@ def writing(device: str) -> Iterator[Task]:
         yield task
     finally:
         task.kill()
+
+
+def set_enable(value: int) -> None:
+    Instance().write(f"{Instance().namespace(NQN)}/enable", value)
+
+
+@contextmanager
+def disabling(
+    container: Container, controller: nvme.Controller, stuck: StuckFiles
+) -> Iterator[None]:
+    """A task disables the namespace, and waits for a write; at the end the storage answers."""
+    with writing(controller.device()):
+        stuck.wait_for_write()
+        disable = container.begin(set_enable, 0)
+        try:
+            wait_until_in(disable.pid, "nvmet_ns_disable")
+            yield
+        finally:
+            stuck.answer()
+        disable.result()
+
+
+def check_not_held_up(container: Container, function: Callable[[], None]) -> None:
+    """Run a function there.  One that hangs cannot be killed, and ends when the storage answers."""
+    task = container.begin(function)
+    wait.until(lambda: select.select([task], [], [], 0)[0], "who needs nothing of that disk")
+    task.result()
 
 
 @pytest.fixture
@@ -137,24 +165,91 @@ class TestPoint8Stuck:
             wait.until(lambda: not folder.exists(), "the instance to be gone")
         controller.becomes("")
 
-    @pytest.mark.known_fault("a namespace is disabled with nvmet_config_sem held")
+    @pytest.mark.parametrize(
+        ("port", "own"),
+        [
+            pytest.param(loop_port(1, NQN), loop_port(2, OTHER), id="loop"),
+            pytest.param(tcp_port(1, NQN), tcp_port(2, OTHER, trsvcid="4421"), id="tcp", marks=tcp),
+        ],
+    )
     def test_nobody_else_waits_for_a_namespace_that_is_disabled(
-        self, make_container: Callable[..., Container], container: Container, stuck: StuckFiles
+        self,
+        make_container: Callable[..., Container],
+        container: Container,
+        stuck: StuckFiles,
+        port: Port,
+        own: Port,
     ) -> None:
-        """By hand, and not because its instance ends: other instances go on all the same."""
-        port, other = loop_port(1, NQN, name="stuck"), make_container()
+        """By hand, and not because its instance ends: others configure and connect all the same."""
+        other = make_container()
+
+        def configure_and_connect() -> None:
+            with Instance().holding(Subsystem(OTHER), own), nvme.connected(own, OTHER):
+                pass
+
+        container.run(lambda: add(stuck.path, port))
+        controller = container.run(lambda: nvme.connect(port, NQN, *nvme.giving_up(port)))
+        with disabling(container, controller, stuck):
+            for place in (other, container):
+                check_not_held_up(place, configure_and_connect)
+        controller.disconnect()
+
+    def test_another_namespace_of_the_subsystem_does_not_wait(
+        self, container: Container, stuck: StuckFiles, make_file: Callable[..., str]
+    ) -> None:
+        """While one is disabled: what waits holds no lock that both need."""
+        port, file = loop_port(1, NQN), make_file(1)
         container.run(lambda: add(stuck.path, port))
         controller = container.run(nvme.connect, port, NQN)
-        with writing(controller.device()):
-            stuck.wait_for_write()
-            disable = container.begin(Instance().write, f"{Instance().namespace(NQN)}/enable", 0)
-            wait_until_in(disable.pid, "nvmet")
-            try:
-                other.run(lambda: Instance().add(Subsystem(OTHER), loop_port(1, OTHER)))
-            finally:
-                stuck.close_server()
-            disable.result()
+
+        def come_and_go() -> None:
+            Instance().add_namespace(NQN, Namespace(file, nsid=2, buffered=True))
+            Instance().write(f"{Instance().namespace(NQN, 2)}/enable", 0)
+            (Instance().root / Instance().namespace(NQN, 2)).rmdir()
+
+        with disabling(container, controller, stuck):
+            check_not_held_up(container, come_and_go)
         controller.disconnect()
+
+    def test_who_enables_it_meanwhile_waits_and_can_be_killed(
+        self, container: Container, stuck: StuckFiles
+    ) -> None:
+        folder = instance_folder(container)
+        port = loop_port(1, NQN)
+        container.run(lambda: add(stuck.path, port))
+        controller = container.run(nvme.connect, port, NQN)
+        with disabling(container, controller, stuck):
+            enable = container.begin(set_enable, 1)
+            wait_until_in(enable.pid, "nvmet_ns_enable_store")
+            ends(enable.pid)
+            enable.kill()
+        stuck.close_server()  # a task of the container
+        container.destroy()
+        wait.until(lambda: not folder.exists(), "the instance to be gone")
+        controller.becomes("")
+
+    def test_who_enables_it_meanwhile_has_it_enabled(
+        self, container: Container, stuck: StuckFiles
+    ) -> None:
+        """Afterwards, or what is in flight would count for the namespace that is enabled anew."""
+        folder = instance_folder(container)
+        port = loop_port(1, NQN)
+        container.run(lambda: add(stuck.path, port))
+        controller = container.run(nvme.connect, port, NQN)
+        with disabling(container, controller, stuck):
+            enable = container.begin(set_enable, 1)
+            wait_until_in(enable.pid, "nvmet_ns_enable_store")
+            stuck.answer()
+            enable.result()
+        assert container.run(Instance().read, f"{Instance().namespace(NQN)}/enable") == "1"
+        wait.until(lambda: try_to_write(controller.device()) == "done", "a write to be done")
+        for value in (0, 1):
+            container.run(set_enable, value)
+        container.run(lambda: (Instance().root / Instance().namespace(NQN)).rmdir())
+        stuck.close_server()  # a task of the container
+        container.destroy()
+        wait.until(lambda: not folder.exists(), "the instance to be gone")
+        controller.becomes("")
 
     @tcp
     def test_the_log_names_what_is_waited_for(

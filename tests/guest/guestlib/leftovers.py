@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from guestlib import disks, nvme
@@ -39,8 +40,14 @@ def _free_loops(names: list[str]) -> None:
 def _null_block_devices() -> list[str]:
     # By their major number, because a device has the name of its configfs folder.
     major = re.search(r"^ *(\d+) nullb$", Path("/proc/devices").read_text(), re.MULTILINE)
-    devices = Path("/sys/block").iterdir() if major else ()
-    return [e.name for e in devices if major and (e / "dev").read_text().startswith(f"{major[1]}:")]
+    if not major:
+        return []
+    found = []
+    for entry in Path("/sys/block").iterdir():
+        with suppress(OSError):  # a path of a multipath disk has no number, and a disk may just go
+            if (entry / "dev").read_text().startswith(f"{major[1]}:"):
+                found.append(entry.name)
+    return found
 
 
 def _nvmet_instances() -> list[str]:

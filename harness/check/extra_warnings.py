@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -96,7 +95,7 @@ def _compiled(
     with lab.progress.stage("W=1", f"{len(objects)} objects"):
         kconfig.attempt(checkout.path, out, request, compiler)
         collector = WarningCollector(out, checkout.path)
-        jobs = lab.plan.jobs or len(os.sched_getaffinity(0))
+        jobs = lab.plan.make_jobs
         for line in make_objects(checkout.path, out, compiler, objects, jobs):
             collector.line(line)
     # Nothing is kept that a later make might take for the object of another commit.

@@ -8,7 +8,6 @@ variant would take hours.  So symbols that are missing at link time are not dete
 from __future__ import annotations
 
 import dataclasses
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -155,7 +154,7 @@ class _Compiler:
     def __init__(self, walk: Walk) -> None:
         self.walk = walk
         self.lab: Lab = walk.lab
-        self.jobs = walk.plan.jobs or len(os.sched_getaffinity(0))
+        self.jobs = walk.plan.make_jobs
 
     def compile_all(self, variants: Iterable[Variant], checkout: Checkout) -> dict[str, Found]:
         """Return the warnings and errors of each variant, or why it cannot be configured."""

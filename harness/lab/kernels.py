@@ -202,9 +202,7 @@ class Lab:
         key = self._key(checkout, wanted)
         if lean and build.can_be_lean(out, self.toolchain):
             key = build.lean(key)
-        kernel = build.build(
-            checkout, out, key, self.toolchain, self.progress, self.plan.jobs or None
-        )
+        kernel = build.build(checkout, out, key, self.toolchain, self.progress, self.plan.make_jobs)
         if self.base and self.tip and self.tip.tree == checkout.tree:
             follow.find_lines(self.base, checkout, kernel, out, self.toolchain)
         return kernel

@@ -140,7 +140,7 @@ def unmutated(lab: Lab, slot: tree.Slot, tip: Checkout) -> tuple[Kernel, Path]:
         )
     build.restore(out)
     key = build.lean(build.key(tip, request, lab.toolchain))
-    return build.build(tip, out, key, lab.toolchain, lab.progress, lab.plan.jobs or None), out
+    return build.build(tip, out, key, lab.toolchain, lab.progress, lab.plan.make_jobs), out
 
 
 def compiled(lines: SeriesLines | None) -> SeriesLines:

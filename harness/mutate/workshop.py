@@ -6,7 +6,6 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import dataclasses
-import os
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -96,7 +95,7 @@ class Workshop:
         return ()
 
     def _link(self, builds: ChangedBuilds, objects: tuple[str, ...], folder: Path) -> Kernel:
-        jobs = self.prepared.lab.plan.jobs or len(os.sched_getaffinity(0))
+        jobs = self.prepared.lab.plan.make_jobs
         return builds.link(objects, folder, jobs)
 
     def begin(

@@ -21,6 +21,7 @@ from harness.check.mail import removed_lines
 from harness.check.walk import Found, Walk
 from harness.errors import HostFault, NotBuilt, NotConfigured
 from harness.lab.kernels import Lab
+from harness.lab.plan import make_jobs
 from harness.model import (
     WHOLE_SERIES,
     Cell,
@@ -154,7 +155,7 @@ class _Compiler:
     def __init__(self, walk: Walk) -> None:
         self.walk = walk
         self.lab: Lab = walk.lab
-        self.jobs = walk.plan.make_jobs
+        self.jobs = make_jobs(walk.plan)
 
     def compile_all(self, variants: Iterable[Variant], checkout: Checkout) -> dict[str, Found]:
         """Return the warnings and errors of each variant, or why it cannot be configured."""

@@ -197,3 +197,8 @@ def guests_beside_make(plan: Plan, most: int = sys.maxsize) -> int:
     if plan.guests.isdecimal():
         return int(plan.guests)
     return max(1, min(most, len(os.sched_getaffinity(0)) // 2))
+
+
+def make_jobs(plan: Plan) -> int:
+    """Return how many things are compiled at once: ``plan.jobs``, or one per available CPU."""
+    return plan.jobs or len(os.sched_getaffinity(0))

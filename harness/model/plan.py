@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from pathlib import Path
 
 from harness.model.series import Series
@@ -106,11 +105,6 @@ class Plan:
         return dataclasses.replace(
             self, suites=tests, keyword="", repeat=1, retry=0, guests="1", no_snapshot=True
         )
-
-    @property
-    def make_jobs(self) -> int:
-        """How many things are compiled at once: ``jobs``, or one for each available processor."""
-        return self.jobs or len(os.sched_getaffinity(0))
 
     @property
     def fragment_folders(self) -> tuple[Path, ...]:

@@ -9,7 +9,6 @@ run, so each rule of scripts/coccinelle is run here, on the touched files alone.
 from __future__ import annotations
 
 import concurrent.futures
-import os
 import re
 import shutil
 from collections.abc import Iterable, Sequence
@@ -19,6 +18,7 @@ from harness import build, git, kbuild, kconfig, process
 from harness.check.findings import TreeFindings
 from harness.check.walk import Found, Step, Walk
 from harness.errors import HostFault
+from harness.lab.plan import make_jobs
 from harness.model import WHOLE_SERIES, Cell, Checkout, Finding, Kernel, Severity
 from harness.text import clean, one_line
 
@@ -56,7 +56,7 @@ def complaints(walk: Walk, step: Step, checker: str) -> Found:
     lab = walk.builder.lab
     out, request = lab.folder(checkout), lab.request_for(checkout)
     kconfig.configure(checkout.path, out, request, lab.toolchain, lab.progress)
-    jobs = lab.plan.jobs or len(os.sched_getaffinity(0))
+    jobs = make_jobs(lab.plan)
     words = kbuild.command(checkout.path, out, lab.toolchain)
     argv = [*words, f"-j{jobs}", "--output-sync=target", "--keep-going"]
     # Compile the files of a reused kernel, which was not built here.
@@ -140,7 +140,7 @@ class SemanticPatches:
         return tuple(finding for blob in blobs.items() for finding in self._by_blob[blob])
 
     def _run_rules(self, files: Sequence[str]) -> list[Finding]:
-        jobs = self.walk.plan.jobs or len(os.sched_getaffinity(0))
+        jobs = make_jobs(self.walk.plan)
         with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
             try:
                 reports = list(pool.map(lambda rule: self._run_rule(rule, files), self.rules))

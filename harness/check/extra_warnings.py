@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from harness import build, kbuild, kconfig, paths, process, serial, tree
 from harness.build.output import WarningCollector
 from harness.lab.kernels import Lab
+from harness.lab.plan import make_jobs
 from harness.model import Checkout, CompilerWarning, Kernel, Toolchain
 
 # With W=1, kbuild would also check each file's kernel-doc in a separate Python process: a third of
@@ -96,7 +96,7 @@ def _compiled(
     with lab.progress.stage("W=1", f"{len(objects)} objects"):
         kconfig.attempt(checkout.path, out, request, compiler)
         collector = WarningCollector(out, checkout.path)
-        jobs = lab.plan.jobs or len(os.sched_getaffinity(0))
+        jobs = make_jobs(lab.plan)
         for line in make_objects(checkout.path, out, compiler, objects, jobs):
             collector.line(line)
     # Nothing is kept that a later make might take for the object of another commit.

@@ -8,7 +8,6 @@ variant would take hours.  So symbols that are missing at link time are not dete
 from __future__ import annotations
 
 import dataclasses
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -22,6 +21,7 @@ from harness.check.mail import removed_lines
 from harness.check.walk import Found, Walk
 from harness.errors import HostFault, NotBuilt, NotConfigured
 from harness.lab.kernels import Lab
+from harness.lab.plan import make_jobs
 from harness.model import (
     WHOLE_SERIES,
     Cell,
@@ -155,7 +155,7 @@ class _Compiler:
     def __init__(self, walk: Walk) -> None:
         self.walk = walk
         self.lab: Lab = walk.lab
-        self.jobs = walk.plan.jobs or len(os.sched_getaffinity(0))
+        self.jobs = make_jobs(walk.plan)
 
     def compile_all(self, variants: Iterable[Variant], checkout: Checkout) -> dict[str, Found]:
         """Return the warnings and errors of each variant, or why it cannot be configured."""

@@ -14,7 +14,7 @@ from harness.adaptors import Sources
 from harness.errors import BreaksBuild, NotBuilt, NotConfigured, UsageError
 from harness.guest import accel
 from harness.lab import coverage, follow, suites
-from harness.lab.plan import BOOTS
+from harness.lab.plan import BOOTS, make_jobs
 from harness.model import (
     NOTHING_FOLLOWED,
     Accel,
@@ -203,7 +203,7 @@ class Lab:
         if lean and build.can_be_lean(out, self.toolchain):
             key = build.lean(key)
         kernel = build.build(
-            checkout, out, key, self.toolchain, self.progress, self.plan.jobs or None
+            checkout, out, key, self.toolchain, self.progress, make_jobs(self.plan)
         )
         if self.base and self.tip and self.tip.tree == checkout.tree:
             follow.find_lines(self.base, checkout, kernel, out, self.toolchain)

@@ -189,11 +189,18 @@ def trusted(plan: Plan) -> Plan:
     )
 
 
-def guests_beside_make(plan: Plan, most: int = sys.maxsize) -> int:
+def guests_beside_make(plan: Plan, most: int = sys.maxsize, *, idle: bool = False) -> int:
     """Return how many guests may run while make does: --guests, or one for every two processors.
 
-    Starting a guest takes as much processor time as thirty tests.
+    Starting a guest takes as much processor time as thirty tests.  ``idle``: make has little to do,
+    so that each processor may have a guest.
     """
     if plan.guests.isdecimal():
         return int(plan.guests)
-    return max(1, min(most, len(os.sched_getaffinity(0)) // 2))
+    processors = len(os.sched_getaffinity(0))
+    return max(1, min(most, processors if idle else processors // 2))
+
+
+def make_jobs(plan: Plan) -> int:
+    """Return how many things are compiled at once: ``plan.jobs``, or one per available CPU."""
+    return plan.jobs or len(os.sched_getaffinity(0))

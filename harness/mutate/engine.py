@@ -189,11 +189,12 @@ class Session:
                     workshop = Workshop(self.prepared, self.folder / _KERNELS)
                     stack.callback(shutil.rmtree, self.folder / _KERNELS, ignore_errors=True)
                     stack.callback(workshop.close)
-                    number = guests_beside_make(self.prepared.lab.plan)
+                    together = 0 if self.plan.separate else self._build_together(left, workshop)
+                    number = guests_beside_make(
+                        self.prepared.lab.plan, idle=together > len(left) // 2
+                    )
                     guests = concurrent.futures.ThreadPoolExecutor(number)
                     stack.callback(guests.shutdown, wait=True, cancel_futures=True)
-                    if not self.plan.separate:
-                        self._build_together(left, workshop)
                     self._run(left, workshop, guests, number, stage)
                 else:
                     self._run_remotely(self.remote, left, stage)
@@ -205,9 +206,11 @@ class Session:
                 report.write(self.mutation())
             stage.finish(report.headline(self.mutation()))
 
-    def _build_together(self, left: list[Mutant], workshop: Workshop) -> None:
+    def _build_together(self, left: list[Mutant], workshop: Workshop) -> int:
         with self.rows.stage("together", f"{len(left)} mutants in one kernel") as stage:
-            stage.finish(f"{workshop.build_together(left)} of {len(left)} mutants")
+            number = workshop.build_together(left)
+            stage.finish(f"{number} of {len(left)} mutants")
+        return number
 
     def _run(
         self,

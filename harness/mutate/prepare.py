@@ -12,6 +12,7 @@ from harness.errors import HostFault, Untestable, UsageError
 from harness.lab import coverage as counters
 from harness.lab import trial
 from harness.lab.kernels import Built, Lab
+from harness.lab.plan import make_jobs
 from harness.model import (
     Checkout,
     Coverage,
@@ -140,7 +141,7 @@ def unmutated(lab: Lab, slot: tree.Slot, tip: Checkout) -> tuple[Kernel, Path]:
         )
     build.restore(out)
     key = build.lean(build.key(tip, request, lab.toolchain))
-    return build.build(tip, out, key, lab.toolchain, lab.progress, lab.plan.jobs or None), out
+    return build.build(tip, out, key, lab.toolchain, lab.progress, make_jobs(lab.plan)), out
 
 
 def compiled(lines: SeriesLines | None) -> SeriesLines:

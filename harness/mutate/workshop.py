@@ -6,7 +6,6 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import dataclasses
-import os
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,6 +14,7 @@ from pathlib import Path
 from harness import git, tree
 from harness.build import MOST_OBJECTS, ChangedBuilds
 from harness.errors import HostFault, NotBuilt
+from harness.lab.plan import make_jobs
 from harness.model import Kernel, Mutant, MutantState
 from harness.mutate import mutants
 from harness.mutate.prepare import Prepared
@@ -96,7 +96,7 @@ class Workshop:
         return ()
 
     def _link(self, builds: ChangedBuilds, objects: tuple[str, ...], folder: Path) -> Kernel:
-        jobs = self.prepared.lab.plan.jobs or len(os.sched_getaffinity(0))
+        jobs = make_jobs(self.prepared.lab.plan)
         return builds.link(objects, folder, jobs)
 
     def begin(

@@ -60,7 +60,8 @@ class Tree:
     def __init__(self, top: Path) -> None:
         self.path, self.out = top / "linux", top / "out"
         self.path.mkdir(parents=True)
-        (self.out / "include/generated").mkdir(parents=True)
+        for folder in ("include/generated", "include/config"):
+            (self.out / folder).mkdir(parents=True)
         (self.out / "include/generated/g.h").write_text("#define G 6\n")
         (self.out / ".config").write_text("CONFIG_A=y\nCONFIG_MODULES=y\n")
         self.git("init", "--quiet")
@@ -138,12 +139,14 @@ class Tree:
             assert fresh.read_bytes() == (self.out / name).read_bytes()
         return moved
 
+    def check_out(self, checkout: Checkout) -> None:
+        git.run(self.path, *git.LOGGED, "checkout", "--quiet", "--detach", checkout.commit)
+
     def there_and_back(self, *files: str) -> None:
         """Check out other content of these files and what was built, as for another folder."""
         other = self.commit({name: f"{(self.path / name).read_text()}/* x */\n" for name in files})
         for checkout in (self.old, other, self.old):
-            words = (*git.LOGGED, "checkout", "--quiet", "--detach", checkout.commit)
-            git.run(self.path, *words)
+            self.check_out(checkout)
         for name in files:
             self.touch(self.path / name)
 
@@ -191,9 +194,21 @@ def test_an_uncertain_change_skips_nothing(tree: Tree) -> None:
     assert (str(tree.found), tree.found.reasons) == ("0 skipped: ", ())
 
 
-def test_the_record_is_gone_until_the_next_whole_build(tree: Tree) -> None:
-    tree.skip(tree.commit(mount(NEW)))
-    assert tree.skip(tree.commit(mount(NEW + "/* more */\n"))) == set()
+def test_what_a_make_that_failed_did_not_reach_is_skipped_by_the_next(tree: Tree) -> None:
+    """What the first one skipped or compiled has a later time, and make decides about it."""
+    new = tree.commit(mount(NEW))
+    assert tree.skip(new) == ALL
+    tree.compile("fs/user.o", tree.path / "fs/user.c")
+    assert tree.skip(new) == set()
+    tree.check_out(tree.old)
+    tree.touch(tree.path / "include/linux/mount.h")
+    assert tree.skip(tree.old) == {"fs/word.o"}
+
+
+def test_nothing_is_skipped_if_a_make_that_failed_has_touched_a_stamp(tree: Tree) -> None:
+    """An object that it did not reach names the option, and would get a later time."""
+    (tree.out / "include/config/A").touch()
+    assert tree.skip(tree.commit(mount(NEW))) == set()
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"tree": 1', '{"tree": "x", "config": "y"}'])
@@ -357,7 +372,7 @@ def test_only_a_whole_build_is_recorded(tmp_path: Path, monkeypatch: pytest.Monk
     faketree.git(path, "commit", "--quiet", "-am", "broken")
     with pytest.raises(NotBuilt):
         made()
-    assert not (out / ".harness-built").exists()
+    assert json.loads((out / ".harness-built").read_text()) == record
 
 
 def test_what_was_only_checked_out_again_compiles_nothing(tree: Tree) -> None:

@@ -4,10 +4,11 @@
 A file may have a new time because a header gained a name that an object does not mention, or
 because other commits were checked out in between, for other build folders.
 
-A record in the folder identifies the sources of its last complete build; all objects are from it.
-It does not exist while make is running or after a failed build.  The config may be another: make
-touches the stamps of the options that differ afterwards, and compiles what names them, whatever the
-time of the object.
+A record in the folder identifies the sources of its last complete build.  Objects not newer
+than the record are from that build; what a failed or interrupted make has compiled since is newer
+and left to make.  The config may be another: make touches the stamps of the options that differ
+afterwards, and compiles what names them, whatever the time of the object.  If a make that did not
+finish has touched stamps already, nothing is skipped.
 """
 
 from __future__ import annotations
@@ -96,10 +97,9 @@ def before_make(
     try:
         built, built_at = serial.read(file, BuiltRecord), file.stat().st_mtime_ns
     except (OSError, serial.DamagedError):
-        built, built_at = None, 0
-    file.unlink(missing_ok=True)
+        return Skipped()
     config = (out / ".config").read_text()
-    if built is None or "\nCONFIG_MODVERSIONS=y" in config:
+    if "\nCONFIG_MODVERSIONS=y" in config or _touched_stamps(out, built_at):
         return Skipped()
     try:
         entries = _entries(checkout.path, built.tree, checkout.tree)
@@ -130,6 +130,16 @@ def before_make(
     if again := len(used - files.headers.keys()):
         why.append(f"{quantity(again, 'file')} only checked out again")
     return Skipped(tuple(sorted(done)), tuple(why))
+
+
+def _touched_stamps(out: Path, since: int) -> bool:
+    """Whether make has touched the stamp of an option since a time in nanoseconds."""
+    try:
+        with os.scandir(out / "include/config") as entries:
+            stamps = [entry for entry in entries if "." not in entry.name]  # not auto.conf
+            return any(entry.stat().st_mtime_ns > since for entry in stamps)
+    except OSError:
+        return True
 
 
 def affected(checkout: Checkout, out: Path, toolchain: Toolchain, before: str) -> tuple[str, ...]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from guestlib import faults
 from guestlib.instances import INSTANCES
-from guestlib.sample import GROUP, MODULE, ask_to_depend, delete, depend, insert, make_item
+from guestlib.sample import GROUP, MODULE, ask_to_depend, delete, depend, image, insert, make_item
 from harness.guestside import needs, syscalls, wait
 from harness.guestside.container import Container, mount_configfs
 from harness.guestside.kernelfiles import CONFIGFS
@@ -33,11 +34,12 @@ def test_a_subsystem_that_cannot_register_leaves_nothing(
     def state() -> list[str]:
         return [*map(str, Path(CONFIGFS).iterdir()), Path("/proc/modules").read_text()]
 
-    insert()
+    load, calls = partial(insert, image()), request.config.getoption("--fault-calls")
+    load()
     delete()
     before = state()
     with faults.only(kind):
-        tried = faults.tries(insert, delete, calls=request.config.getoption("--fault-calls"))
+        tried = faults.tries(load, delete, calls=calls)
     unclean = [str(one) for one in tried if one.errno and one.errno not in LOADER]
     assert not unclean, f"an errno that does not say what happened: {unclean}"
     assert state() == before
@@ -46,7 +48,7 @@ def test_a_subsystem_that_cannot_register_leaves_nothing(
 
 @pytest.fixture
 def _loaded(configfs: str) -> Iterator[None]:
-    insert()
+    insert(image())
     yield
     wait.until(unloaded, f"{MODULE} to be unloaded")
 

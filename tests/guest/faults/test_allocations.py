@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ import pytest
 from guestlib import faults
 from guestlib.faults import FaultInjection
 from guestlib.nvmet import Instance, Namespace, NvmetHost, Subsystem, loop_port, tcp_port
+from guestlib.sample import GROUP, modprobe
 from harness.guestside import needs, syscalls, wait
 from harness.guestside.container import Container
 from harness.guestside.kernelfiles import CONFIGFS
@@ -114,6 +115,34 @@ class TestMount:
 
     def test_in_a_copy_of_the_namespace(self, prove: Callable[..., None]) -> None:
         prove(partial(syscalls.unshare, syscalls.CLONE_NEWNS), lambda: None, mounts)
+
+
+@pytest.fixture
+def _sample(configfs: str) -> Iterator[None]:
+    modprobe()
+    yield
+    modprobe("--remove")
+
+
+@needs.module("configfs_sample")
+@pytest.mark.usefixtures("_sample")
+class TestSample:
+    """The kernel's sample of a subsystem of which each instance has a copy."""
+
+    def test_of_a_new_instance_with_its_copy(
+        self, prove: Callable[..., None], tmp_path: Path
+    ) -> None:
+        place = str(tmp_path)
+        prove(
+            partial(syscalls.mount, "none", place, "configfs"),
+            partial(syscalls.umount, place),
+            mounts,
+            enter=partial(syscalls.umount, CONFIGFS),
+        )
+
+    def test_of_an_item(self, prove: Callable[..., None]) -> None:
+        name = str(GROUP / "item")
+        prove(partial(os.mkdir, name), partial(os.rmdir, name), lambda: sorted(GROUP.iterdir()))
 
 
 FOLDERS = [

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import Any
 
@@ -185,3 +186,23 @@ def test_a_variable_without_a_value_is_refused(
     monkeypatch.delenv("GADGET", raising=False)
     with pytest.raises(UsageError, match="GADGET"):
         made(project, "--no-series", "--guest-env", "GADGET")
+
+
+@pytest.mark.parametrize(
+    ("guests", "processors", "busy", "idle"),
+    [("auto", 8, 4, 8), ("auto", 1, 1, 1), ("", 3, 1, 3), ("5", 2, 5, 5)],
+)
+def test_half_of_the_processors_have_guests_while_make_is_busy(
+    monkeypatch: pytest.MonkeyPatch, guests: str, processors: int, busy: int, idle: int
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(processors)))
+    asked = Plan(guests=guests)
+    assert plan.guests_beside_make(asked) == busy
+    assert plan.guests_beside_make(asked, idle=True) == idle
+    assert plan.guests_beside_make(asked, 2) == (int(guests) if guests == "5" else min(busy, 2))
+
+
+def test_each_processor_compiles_unless_jobs_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2})
+    assert plan.make_jobs(Plan()) == 3
+    assert plan.make_jobs(Plan(jobs=7)) == 7

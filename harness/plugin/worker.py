@@ -59,7 +59,8 @@ class Worker:
             self._owed += range(len(self._tests))
         self._leaving = self._leaving or name == SHUTDOWN
         self._set_clock()
-        self._node.send(name, **values)
+        with contextlib.suppress(OSError):  # it has just died, which xdist is about to hear
+            self._node.send(name, **values)
 
     def _set_clock(self) -> None:
         """Start the deadline for a guest between tests, unless it must wait for us."""

@@ -45,6 +45,29 @@ def session(tmp_path: Path) -> Session:
     return Session(tmp_path, SUITE)
 
 
+KILL_THE_FIRST = """
+killed = []
+
+def pytest_xdist_node_collection_finished(node):
+    if not killed:
+        killed.append(node)
+        node.gateway._io.popen.kill()
+        node.gateway._io.popen.wait()
+"""
+
+
+def test_a_guest_dies_just_before_it_is_sent_its_tests(session: Session) -> None:
+    """xdist does not know yet, and sends them."""
+    (session.path / "conftest.py").write_text(KILL_THE_FIRST)
+    _, said = session.run("--guests", "1")
+    assert "INTERNALERROR" not in said
+    assert "Traceback" not in said
+    bad = [name for name, outcome in session.outcomes().items() if outcome != "pass"]
+    assert len(bad) <= 1, said
+    assert len(session.outcomes()) == 13
+    session.gone()
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("mark", ["--kimg", "harness.guest.keeper", "relay.py"])
 def test_a_part_of_a_guest_is_killed_at_random_moments(

@@ -82,15 +82,18 @@ def mounts() -> int:
     return len(Path("/proc/self/mountinfo").read_text().splitlines())
 
 
+def prove_a_new_instance(prove: Callable[..., None], place: str) -> None:
+    prove(
+        partial(syscalls.mount, "none", place, "configfs"),
+        partial(syscalls.umount, place),
+        mounts,
+        enter=partial(syscalls.umount, CONFIGFS),  # what it mounts is its only one
+    )
+
+
 class TestMount:
     def test_of_a_new_instance(self, prove: Callable[..., None], tmp_path: Path) -> None:
-        place = str(tmp_path)
-        prove(
-            partial(syscalls.mount, "none", place, "configfs"),
-            partial(syscalls.umount, place),
-            mounts,
-            enter=partial(syscalls.umount, CONFIGFS),  # what it mounts is its only one
-        )
+        prove_a_new_instance(prove, str(tmp_path))
 
     def test_of_the_same_instance_at_another_place(
         self, prove: Callable[..., None], tmp_path: Path
@@ -132,13 +135,7 @@ class TestSample:
     def test_of_a_new_instance_with_its_copy(
         self, prove: Callable[..., None], tmp_path: Path
     ) -> None:
-        place = str(tmp_path)
-        prove(
-            partial(syscalls.mount, "none", place, "configfs"),
-            partial(syscalls.umount, place),
-            mounts,
-            enter=partial(syscalls.umount, CONFIGFS),
-        )
+        prove_a_new_instance(prove, str(tmp_path))
 
     def test_of_an_item(self, prove: Callable[..., None]) -> None:
         name = str(GROUP / "item")

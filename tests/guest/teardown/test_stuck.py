@@ -83,6 +83,26 @@ def disabling(
         disable.result()
 
 
+@contextmanager
+def exported(container: Container, stuck: StuckFiles) -> Iterator[nvme.Controller]:
+    """A host is connected to a port that exports the file; afterwards its instance must go."""
+    folder, port = instance_folder(container), loop_port(1, NQN)
+    container.run(lambda: add(stuck.path, port))
+    controller = container.run(nvme.connect, port, NQN)
+    yield controller
+    stuck.close_server()  # a task of the container
+    container.destroy()
+    wait.until(lambda: not folder.exists(), "the instance to be gone")
+    controller.becomes("")
+
+
+def enable_meanwhile(container: Container) -> Task:
+    """Begin to enable the namespace while it is being disabled, and wait until that waits."""
+    enable = container.begin(set_enable, 1)
+    wait_until_in(enable.pid, "nvmet_ns_enable_store")
+    return enable
+
+
 def check_not_held_up(container: Container, function: Callable[[], None]) -> None:
     """Run a function there.  One that hangs cannot be killed, and ends when the storage answers."""
     task = container.begin(function)
@@ -214,42 +234,28 @@ class TestPoint8Stuck:
     def test_who_enables_it_meanwhile_waits_and_can_be_killed(
         self, container: Container, stuck: StuckFiles
     ) -> None:
-        folder = instance_folder(container)
-        port = loop_port(1, NQN)
-        container.run(lambda: add(stuck.path, port))
-        controller = container.run(nvme.connect, port, NQN)
-        with disabling(container, controller, stuck):
-            enable = container.begin(set_enable, 1)
-            wait_until_in(enable.pid, "nvmet_ns_enable_store")
+        with (
+            exported(container, stuck) as controller,
+            disabling(container, controller, stuck),
+        ):
+            enable = enable_meanwhile(container)
             ends(enable.pid)
             enable.kill()
-        stuck.close_server()  # a task of the container
-        container.destroy()
-        wait.until(lambda: not folder.exists(), "the instance to be gone")
-        controller.becomes("")
 
     def test_who_enables_it_meanwhile_has_it_enabled(
         self, container: Container, stuck: StuckFiles
     ) -> None:
         """Afterwards, or what is in flight would count for the namespace that is enabled anew."""
-        folder = instance_folder(container)
-        port = loop_port(1, NQN)
-        container.run(lambda: add(stuck.path, port))
-        controller = container.run(nvme.connect, port, NQN)
-        with disabling(container, controller, stuck):
-            enable = container.begin(set_enable, 1)
-            wait_until_in(enable.pid, "nvmet_ns_enable_store")
-            stuck.answer()
-            enable.result()
-        assert container.run(Instance().read, f"{Instance().namespace(NQN)}/enable") == "1"
-        wait.until(lambda: try_to_write(controller.device()) == "done", "a write to be done")
-        for value in (0, 1):
-            container.run(set_enable, value)
-        container.run(lambda: (Instance().root / Instance().namespace(NQN)).rmdir())
-        stuck.close_server()  # a task of the container
-        container.destroy()
-        wait.until(lambda: not folder.exists(), "the instance to be gone")
-        controller.becomes("")
+        with exported(container, stuck) as controller:
+            with disabling(container, controller, stuck):
+                enable = enable_meanwhile(container)
+                stuck.answer()
+                enable.result()
+            assert container.run(Instance().read, f"{Instance().namespace(NQN)}/enable") == "1"
+            wait.until(lambda: try_to_write(controller.device()) == "done", "a write to be done")
+            for value in (0, 1):
+                container.run(set_enable, value)
+            container.run(lambda: (Instance().root / Instance().namespace(NQN)).rmdir())
 
     @tcp
     def test_the_log_names_what_is_waited_for(

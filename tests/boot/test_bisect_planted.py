@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import TOP, Job, harness
+from conftest import KCONFIG, TOP, Job, harness
 
 sys.path.append(str(TOP / "tests" / "data" / "bisect"))
 import plant
 
 SERIES = TOP / "patches" / "configfs-ns"
-KCONFIG = ("--kconfig", "base", "--kconfig", "nvmet", "--kconfig", "modules")
 DEBUG = ("--kconfig", "debug", "--kconfig", "lkdtm")
 # Options that nobody misses, each a few files; together two of them bring the bug out.
 SMALL = ("MINIX_FS", "ROMFS_FS", "CRAMFS", "OMFS_FS", "BFS_FS", "QNX4FS_FS")

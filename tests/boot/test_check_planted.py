@@ -11,7 +11,7 @@ import difflib
 from typing import Any
 
 import pytest
-from conftest import Job, harness
+from conftest import KCONFIG, Job, harness
 
 from harness import git, source
 from harness.progress import Progress
@@ -90,7 +90,7 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
         text = new
     (place / "test_planted.py").write_text(SUITE)
     suite = str(place / "test_planted.py")
-    kernel = ("--kernel", "7.2", "--kconfig", "base", "--kconfig", "nvmet", "--kconfig", "modules")
+    kernel = ("--kernel", "7.2", *KCONFIG)
     words = (*kernel, "--only", "build,tests", "--suite", suite)  # the main job's kernel
     return harness("check", "--json", str(place / "series"), *words, "--out", str(place / "run"))
 

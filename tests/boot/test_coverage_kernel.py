@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Job, harness
+from conftest import KCONFIG, Job, harness
 
 from harness import git, source
 from harness.model import Coverage
@@ -99,7 +99,7 @@ class Planted:
 
     def run(self, verb: str, name: str, *words: str) -> Job:
         return harness(
-            *(verb, str(self.series), "--kernel", "7.2", "--json", *words),
+            *(verb, str(self.series), "--kernel", "7.2", *KCONFIG, "--json", *words),
             *("--suite", str(self.folder / "test_names.py"), "--guests", "1"),
             *("--out", str(self.folder / name), "--db", str(self.folder / "history.db")),
         )

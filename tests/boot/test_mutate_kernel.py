@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import harness
+from conftest import KCONFIG, harness
 
 from harness import git, source
 from harness.progress import Progress
@@ -59,7 +59,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def tried(project: Path) -> tuple[int, dict[str, Any]]:
     code, found, said = harness(
-        *("mutate", str(project / "series.patch"), "--kernel", "7.2", "--json"),
+        *("mutate", str(project / "series.patch"), "--kernel", "7.2", *KCONFIG, "--json"),
         *("--suite", str(project / "test_mount.py"), "--at-least", "90"),
         *("--out", str(project / "out")),
     )

@@ -11,19 +11,23 @@ from harness.splat.bystanders import COMMON, IDLE
 from harness.splat.dispatchers import CROSS_CALLS, DISPATCHERS, TIMER_INTERRUPTS
 from harness.splat.function_groups import FunctionGroup, function_of, in_any
 from harness.splat.kind_bystanders import FAMOUS_WAITS
-from harness.splat.reporters import REPORTERS
+from harness.splat.reporters import EXCEPTIONS, REPORTERS
 from harness.splat.stacks import real_frames
 
 
-def blame(candidates: Iterable[str], also: tuple[FunctionGroup, ...] = ()) -> str:
+def blame(
+    candidates: Iterable[str], also: tuple[FunctionGroup, ...] = (), by_check: bool = False
+) -> str:
     """Return the first function that is no bystander; "" if there are no candidates.
 
     ``also`` are bystanders in splats of this kind only.  If all functions are bystanders, choose
-    the first that is none in other kinds, or else the first that does more than report faults, or
-    else the first.
+    the first that is none in other kinds; or else, if no exception but a check that somebody called
+    reports the fault (``by_check``), the exception's handler that called it; or else the first that
+    does more than report faults, or else the first.
     """
     names = list(functions(candidates))
-    for groups in (COMMON + also, COMMON, REPORTERS):
+    others = tuple(group for group in COMMON if group is not EXCEPTIONS)
+    for groups in (COMMON + also, COMMON, *((others,) if by_check else ()), REPORTERS):
         if name := _first_outside(groups, names):
             return name
     return names[0] if names else ""

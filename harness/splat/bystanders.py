@@ -46,7 +46,7 @@ SHARED = (
         strim skip_spaces strreplace str*dup* kstrdup* kstrndup kmemdup* vmemdup* kstrto*
         simple_strto* match_string sysfs_streq hex_to_bin hex2bin bin2hex rep_movs* rep_stos*
         copy_mc_* READ_ONCE* WRITE_ONCE* stpcpy memeq kvmemdup* memparse inline_memcpy inline_memset
-        read_once_* write_once_*""",
+        read_once_* write_once_* mmiocpy mmioset""",
     ),
     FunctionGroup(
         "formatted output and the console",

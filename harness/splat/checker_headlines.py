@@ -78,7 +78,9 @@ CHECKER_HEADLINES = (
         "UBSAN: {what} in {f}",
         stop=Stop.CUT,
     ),
-    _preface("ubsan", rf"UBSAN: (?P<what>[\w -]+?) in {AT}", "UBSAN: {what} in {f}"),
+    _preface(
+        "ubsan", rf"(?:traps: )?UBSAN: (?P<what>[\w -]+?) (?:at|in) {AT}", "UBSAN: {what} in {f}"
+    ),
     _trap(
         "ubsan",
         r"Internal error: UBSAN: (?P<what>[\w -]+): [0-9a-f]+ \[#\d+\]",
@@ -212,7 +214,16 @@ OTHER_HEADLINES = (
     ),
     headline("bad page", r"BUG: (?P<what>Bad page map) in process (?P<comm>.+?)  ", "BUG: {what}"),
     _line("bad page", r"BUG: (?P<what>Bad rss-counter state) mm:", "BUG: {what}"),
-    _line("bad page", r"BUG: (?P<what>non-zero pgtables_bytes on freeing mm): ", "BUG: {what}"),
+    _line(
+        "bad page",
+        r"BUG: (?P<what>non-zero (?:pgtables_bytes|nr_p[mt][de]s) on freeing mm): ",
+        "BUG: {what}",
+    ),
+    headline(
+        "bad page",
+        r"pagealloc: (?P<what>memory corruption|single bit error)$",
+        "pagealloc: {what}",
+    ),
     headline(
         "spinlock",
         rf"BUG: (?P<what>(?:spinlock|rwlock|(?:read|write)-lock) [\w ,-]+?) on CPU#(?P<cpu>\d+), "
@@ -276,6 +287,16 @@ OTHER_HEADLINES = (
         r": page allocation failure: order:\d+, mode:",
         "page allocation failure in {f}",
         word=": page allocation failure: order:",
+    ),
+    headline(
+        "kobject",
+        r"kobject:? (?:'.*' )?\(\S+\): (?P<what>tried to init an initialized object)",
+        "kobject: {what} in {f}",
+    ),
+    headline(
+        "wrong timeout",
+        r"schedule_timeout: (?P<what>wrong timeout value) -?[0-9a-f]+",
+        "schedule_timeout: {what} in {f}",
     ),
     headline("irq nobody cared", r"irq \d+: nobody cared", "irq: nobody cared"),
     _line(

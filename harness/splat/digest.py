@@ -24,7 +24,7 @@ from harness.splat.blame import (
 from harness.splat.bystanders import LOCKDEP
 from harness.splat.function_groups import function_of, in_any
 from harness.splat.kind_bystanders import OWN_LOCKS, USB_REQUESTS, WORK_FLUSHES
-from harness.splat.kinds import Headline, Role, SplatKind, Suspect
+from harness.splat.kinds import SOURCE, Headline, Role, SplatKind, Suspect
 from harness.splat.open_splat import OpenSplat
 from harness.splat.reporters import REPORTERS, UNWINDERS
 from harness.splat.stacks import Stacks, read_stacks, real_frames
@@ -37,6 +37,9 @@ _CALLER = re.compile(r"caller is ([\w.$]+)(?:\+0x| \()")
 _POINTER = re.compile(r"\b(?:0x[0-9a-f]{5,16}|[0-9a-f]{8,16})\b")
 _PLACE = re.compile(r"(\.[chS]):\d+\b")
 _NUMBER = re.compile(r"\b(?:0x[0-9a-f]+|\d+)\b")
+_OFFSET = re.compile(
+    rf"(?<=\w)(?:\+0x[0-9a-f]+/0x[0-9a-f]+| \({SOURCE}(?:[^()]|\([^()]*\))*\))(?: \[[\w -]+\])?"
+)
 _VARIES = re.compile(r"0x[0-9a-f]+|\b[0-9a-f]{8,16}\b|\d+")
 # Warnings and bugs in code shared by all subsystems have their own titles.
 _SITES = {
@@ -208,7 +211,7 @@ def _guilty(headline: Headline, named: dict[str, str], stacks: Stacks, lines: Se
     }
     first = [frame for suspect in kind.suspects for frame in suspects.get(suspect, ())]
     candidates = [frame for frame in [*first, *stacks.main] if frame]
-    return culprit(candidates, kind.bystanders) or blame(candidates)
+    return culprit(candidates, kind.bystanders) or blame(candidates, by_check=kind.by_check)
 
 
 def _takers(stacks: Stacks) -> list[str]:
@@ -247,7 +250,7 @@ def _title(headline: Headline, line: str, named: dict[str, str], guilty: str, rw
     if kind == "ubsan":
         fields["what"] = fields["what"].lower().replace(" ", "-")
     if kind in ("bug", "panic"):  # free text
-        placeless = _PLACE.sub(r"\1:LINE", fields["what"])
+        placeless = _PLACE.sub(r"\1:LINE", _OFFSET.sub("", fields["what"]))
         fields["what"] = _NUMBER.sub("NUM", _POINTER.sub("ADDR", placeless))
     if kind == "oops":
         fields["what"] = fields["what"].replace("_", " ")

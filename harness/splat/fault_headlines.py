@@ -44,7 +44,7 @@ FAULT_HEADLINES = (
     ),
     _preface(
         "busy inodes",
-        r"BUG: Dentry \S+ +still in use \(-?\d+\)(?: \[(?P<what>unmount of .*)\])?",
+        r"BUG: Dentry \S.*? +still in use \(-?\d+\)(?: \[(?P<what>unmount of .*)\])?",
         "BUG: Dentry still in use [{what}]",
     ),
     _line(
@@ -76,6 +76,7 @@ FAULT_HEADLINES = (
         r"rust_kernel: panicked at (?:'(?P<what>.*)', )?\S+\.rs:\d+:\d+:?$",
         "{what} in {f}",
     ),
+    _preface("cfi", rf"CFI failure at {AT}", "CFI failure in {f}"),
     _preface("double fault", r"(?:traps: )?PANIC: double fault", "PANIC: double fault in {f}"),
     _preface(
         "oops",
@@ -233,6 +234,7 @@ FAULT_HEADLINES = (
     ),
     _panic("stack overflow", rf"{_REASON}kernel stack overflow", "kernel stack overflow in {f}"),
     _panic("panic", rf"{_REASON}(?P<what>Attempted to kill init!)", "kernel panic: {what}"),
+    _panic("panic", rf"{_REASON}(?P<what>Couldn't open N_TTY ldisc) for ", "kernel panic: {what}"),
     _panic("panic", rf"{_REASON}(?P<what>.*)", "kernel panic: {what}"),
     _panic("panic", r"Kernel panic - not syncing", "kernel panic"),
 )

@@ -194,7 +194,8 @@ class _Finder:
             if message.clock == 0:
                 self.boot()
         if text.startswith("CPU: "):
-            return not self.open and self.lost(message, raw)
+            heard = any(splat.hears(message) for splat in self.open.values())
+            return not heard and self.lost(message, raw)
         return "cut here" in text and text.startswith("-") and self.cut(message, raw)
 
     def survived(self, mark: Message) -> None:

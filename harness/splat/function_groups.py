@@ -22,7 +22,8 @@ class FunctionGroup:
     """Functions that mean the same wherever they stand in a stack, and why.
 
     ``functions`` are names, separated by blanks.  ``*`` stands for any text and ``?`` for any
-    character.  Leading underscores do not count, unless the name in the list has some.
+    character.  Leading underscores do not count, unless the name in the list has some, and neither
+    does __pi_, under which arm64 has its library a second time.
     """
 
     name: str
@@ -51,7 +52,7 @@ def _pattern(groups: tuple[FunctionGroup, ...]) -> re.Pattern[str]:
 def _pattern_of(names: Collection[str]) -> re.Pattern[str]:
     loose = "|".join(_glob(name) for name in sorted(names) if not name.startswith("_"))
     exact = "|".join(_glob(name) for name in sorted(names) if name.startswith("_")) or "(?!)"
-    return re.compile(rf"(?:_*(?:{loose})|{exact})(?:_noprof)?$")
+    return re.compile(rf"(?:(?:__pi_)?_*(?:{loose})|{exact})(?:_noprof)?$")
 
 
 def _glob(name: str) -> str:

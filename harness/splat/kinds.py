@@ -71,10 +71,14 @@ class SplatKind:
     stalled: bool = False
     #: Whether a recursion overflowed the stack; where it began is to blame, if there is one.
     recursive: bool = False
+    #: Whether no exception reports it, but a check that somebody called.
+    by_check: bool = False
     #: Whether the timer's interrupt reports it: then what was interrupted is stuck.
     in_tick: bool = False
     #: Whether lines of other processors belong to the report.
     all_processors: bool = False
+    #: Whether they come after the trace of the processor that reports it.
+    itself_first: bool = False
     #: Whether a program reports it, so that its lines may have no timestamps.
     by_program: bool = False
     #: Whether tasks survive it, so that a later panic has another cause.
@@ -133,7 +137,7 @@ _SPECIAL = (
     SplatKind("list corruption", suspects=_ENTRY),
     SplatKind("debugobjects", suspects=_ENTRY, bystanders=(OWNED,), survived=True),
     SplatKind("ubsan", suspects=_ENTRY, survived=True),
-    SplatKind("atomic", suspects=_ENTRY),
+    SplatKind("atomic", suspects=_ENTRY, by_check=True),
     SplatKind(
         "lockdep",
         suspects=(Suspect.LOCK,),
@@ -144,14 +148,14 @@ _SPECIAL = (
     SplatKind("workqueue leak", suspects=(Suspect.WORK,), bystanders=(WAITS,)),
     SplatKind("hung task", suspects=(), bystanders=(WAITS,)),
     SplatKind("kmemleak", suspects=(), bystanders=(ALLOCATORS,), by_program=True),
-    SplatKind("soft lockup", stalled=True, all_processors=True),
+    SplatKind("soft lockup", stalled=True, all_processors=True, itself_first=True),
     SplatKind("hard lockup", stalled=True, all_processors=True),
     SplatKind("rcu stall", stalled=True, in_tick=True, all_processors=True),
     SplatKind("csd lock", stalled=True, all_processors=True),
     SplatKind("workqueue lockup", all_processors=True),
     SplatKind("corrupted stack end", stalled=True),  # found later, at a random call of schedule()
     SplatKind("stack overflow", recursive=True),
-    SplatKind("preemptible", suspects=(Suspect.CALLER,)),
+    SplatKind("preemptible", suspects=(Suspect.CALLER,), by_check=True),
     SplatKind("bad page", suspects=(Suspect.OWNER,)),
     SplatKind("warning", survived=True),
     SplatKind("unwinder", survived=True),
@@ -160,6 +164,8 @@ _SPECIAL = (
     SplatKind("firmware panic", by_program=True),
     SplatKind("netdev watchdog", survived=True),
     SplatKind("irq nobody cared", suspects=(), survived=True),
+    SplatKind("kobject", suspects=(), survived=True),
+    SplatKind("wrong timeout", suspects=(), survived=True),
     SplatKind("busy inodes", always_blames=True, survived=True),
     SplatKind("panic", always_blames=True),
     SplatKind("slab", always_blames=True),

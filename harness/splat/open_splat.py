@@ -162,7 +162,8 @@ class OpenSplat:
             return False
         if message.caller == self.caller or not message.caller or not self.caller:
             return True
-        return self.kind is not None and self.kind.all_processors
+        kind = self.kind
+        return kind is not None and kind.all_processors and (self.traced or not kind.itself_first)
 
     def continued(self, number: int, message: Message) -> bool:
         """Whether a line is the rest of the line before it, which a mailer broke in two."""

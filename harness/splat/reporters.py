@@ -14,6 +14,32 @@ UNWINDERS = FunctionGroup(
     "walk_stackframe walk_stack* unwind_* unwinder_* kunwind_* update_stack_state",
 )
 
+EXCEPTIONS = FunctionGroup(
+    "entry of exceptions",
+    "The processor raises the exception in the frame below them.",
+    """exc_* asm_exc_* do_error_trap do_trap do_trap_* do_invalid_op invalid_op error_code
+    error_entry page_fault page_fault_oops async_page_fault do_async_page_fault do_page_fault
+    kernelmode_fixup_or_oops bad_area* no_context do_kern_addr_fault do_user_addr_fault
+    general_protection do_general_protection divide_error do_divide_error int3 do_int3
+    double_fault df_debug handle_stack_overflow do_DataAbort do_PrefetchAbort do_kernel_fault
+    do_translation_fault do_mem_abort do_bad_area do_tag_check_fault do_tag_recovery do_sea
+    do_debug_exception do_el0_* do_el1_* el1_* el1h_* el1t_* early_brk64 call_break_hook
+    call_el1_break_hook kasan_handler kasan_brk_handler handle_exception ret_from_exception
+    bad_page_fault data_access_* do_slb_fault program_check_* unrecoverable_exception
+    do_pgm_check pgm_check_handler do_protection_exception do_dat_exception illegal_op do_ade
+    do_bp do_tr_or_bp do_ri handle_adel_int handle_ades_int handle_ri_int handle_bp_int
+    handle_tr_int tlb_do_page_fault_* handle_page_fault spurious_kernel_fault* math_error fred_*
+    do_alignment do_alignment_fault do_bad do_sect_fault do_sp_pc_abort do_serror
+    arm64_serror_panic handle_bad_stack do_undefinst* do_undef call_undef_hook do_no_context
+    handle_fault_error* do_exception do_report_trap default_trap_handler do_program_check
+    exception_common hash_page_fault do_hash_fault instruction_access_* alignment_exception
+    do_be do_ov do_fpe do_cpu do_mcheck do_reserved do_ale do_bce handle_tlb* do_sparc64_fault
+    bad_trap* unhandled_fault handle_interruption parisc_terminate trap_c bad_super_trap
+    buserr_c sun4v_mna sun4v_do_mna sun4v_data_access_exception* sun4v_insn_access_exception*
+    show_fault_oops pgtable_bad decode_bug div0 Ldiv0* do_kernel_address_page_fault
+    unhandled_exception handle_misaligned_* die_kernel_fault* do_sigbus report_tag_fault""",
+)
+
 REPORTERS = (
     UNWINDERS,
     FunctionGroup(
@@ -44,31 +70,7 @@ REPORTERS = (
         rust_helper_BUG rustc::rust_begin_unwind rust_begin_unwind core::panicking::* find_bug
         generic_bug_* handle_invalid_op notify_die arm_notify_die arm64_notify_die crash_kexec*""",
     ),
-    FunctionGroup(
-        "entry of exceptions",
-        "The processor raises the exception in the frame below them.",
-        """exc_* asm_exc_* do_error_trap do_trap do_trap_* do_invalid_op invalid_op error_code
-        error_entry page_fault page_fault_oops async_page_fault do_async_page_fault do_page_fault
-        kernelmode_fixup_or_oops bad_area* no_context do_kern_addr_fault do_user_addr_fault
-        general_protection do_general_protection divide_error do_divide_error int3 do_int3
-        double_fault df_debug handle_stack_overflow do_DataAbort do_PrefetchAbort do_kernel_fault
-        do_translation_fault do_mem_abort do_bad_area do_tag_check_fault do_tag_recovery do_sea
-        do_debug_exception do_el0_* do_el1_* el1_* el1h_* el1t_* early_brk64 call_break_hook
-        call_el1_break_hook kasan_handler kasan_brk_handler handle_exception ret_from_exception
-        bad_page_fault data_access_* do_slb_fault program_check_* unrecoverable_exception
-        do_pgm_check pgm_check_handler do_protection_exception do_dat_exception illegal_op do_ade
-        do_bp do_tr_or_bp do_ri handle_adel_int handle_ades_int handle_ri_int handle_bp_int
-        handle_tr_int tlb_do_page_fault_* handle_page_fault spurious_kernel_fault* math_error fred_*
-        do_alignment do_alignment_fault do_bad do_sect_fault do_sp_pc_abort do_serror
-        arm64_serror_panic handle_bad_stack do_undefinst* do_undef call_undef_hook do_no_context
-        handle_fault_error* do_exception do_report_trap default_trap_handler do_program_check
-        exception_common hash_page_fault do_hash_fault instruction_access_* alignment_exception
-        do_be do_ov do_fpe do_cpu do_mcheck do_reserved do_ale do_bce handle_tlb* do_sparc64_fault
-        bad_trap* unhandled_fault handle_interruption parisc_terminate trap_c bad_super_trap
-        buserr_c sun4v_mna sun4v_do_mna sun4v_data_access_exception* sun4v_insn_access_exception*
-        show_fault_oops pgtable_bad decode_bug div0 Ldiv0* do_kernel_address_page_fault
-        unhandled_exception handle_misaligned_* die_kernel_fault* do_sigbus report_tag_fault""",
-    ),
+    EXCEPTIONS,
     FunctionGroup(
         "entry of interrupts",
         "The interrupt was only the moment at which the fault was noticed.",
@@ -113,9 +115,9 @@ REPORTERS = (
         free_debug_processing alloc_consistency_checks free_consistency_checks free_to_partial_list
         check_valid_pointer check_pad_bytes restore_bytes print_section print_slab_info
         print_page_info validate_slab* list_slab_objects verify_redzone_* check_poison_obj
-        cache_free_debugcheck kfree_debugcheck poison_element poison_page* poison_slab* poison_obj
-        unpoison_element unpoison_page* print_slab_* slab_pad_check* skip_orig_size_check
-        report_cache_*""",
+        cache_free_debugcheck kfree_debugcheck poison_element check_element poison_error
+        poison_page* poison_slab* poison_obj unpoison_element unpoison_page* print_slab_*
+        slab_pad_check* skip_orig_size_check report_cache_*""",
     ),
     FunctionGroup(
         "preemption checks",

@@ -608,6 +608,20 @@ def spoken_at_once(seed: int) -> tuple[str, list[str]]:
     return "\n".join(mixed), want
 
 
+def test_a_report_without_headline_while_another_processor_reports() -> None:
+    lines = log("written/die-and-lost.log").split("\n")
+    begin = next(n for n, line in enumerate(lines) if "headless_opens" in line) - 2
+    said = [
+        ("C1", "watchdog: BUG: soft lockup - CPU#1 stuck for 26s! [spins:12]"),
+        ("C1", "CPU: 1 PID: 12 Comm: spins Not tainted 6.8.0 #1"),
+        *(("T92", plain(line)) for line in lines[begin : begin + 8]),
+        *(("C1", line) for line in ("RIP: 0010:spins+0x1/0x2", "Call Trace:", " spins+0x1/0x2")),
+        *(("C1", line) for line in (" spin_ioctl+0x1/0x2", " vfs_ioctl+0x1/0x2")),
+    ]
+    text = "\n".join(f"[  100.{n:06}][{who:>6}] {line}" for n, (who, line) in enumerate(said))
+    assert titles(text) == ["BUG: soft lockup in spin_ioctl", "Oops in headless_opens"]
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_two_processors_at_once(seed: int) -> None:
     text, want = spoken_at_once(seed)

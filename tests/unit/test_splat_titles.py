@@ -58,6 +58,8 @@ GROUPS = {
     "a sorted list": (kasan("list_sort", "frob_order"), f"{UAF} frob_order"),
     "a hash table": (kasan("rht_unlock", "rhashtable_remove_fast", "frob_del"), f"{UAF} frob_del"),
     "a string": (kasan("strnlen", "sized_strscpy", "frob_name"), f"{UAF} frob_name"),
+    "a copy on arm": (kasan("mmiocpy", "frob_copy"), f"{UAF} frob_copy"),
+    "a copy on arm64": (kasan("__pi_memcpy_generic", "frob_copy"), f"{UAF} frob_copy"),
     "a message": (
         kasan("string_nocheck", "string", "vsnprintf", "vscnprintf", "vprintk_store", "frob_say"),
         f"{UAF} frob_say",

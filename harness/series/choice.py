@@ -35,9 +35,8 @@ def choose(
     """
     mails, copies = threads.unique(mails)
     found = threads.threads(mails)
-    sent = drafts.revisions(found)
-    lonely = [revision for revision in sent if not revision.patches]
-    sent = [revision for revision in sent if revision.patches]
+    every_revision = drafts.revisions(found)
+    sent = [revision for revision in every_revision if revision.patches]
     if not sent:
         raise _no_patch(mails, where)
     if pick:
@@ -52,29 +51,35 @@ def choose(
     chosen, notes = _newest(every[0], where, version)
     used = {id(thread): thread for revision in every[0] for thread in revision.threads}
     conversation = tuple(mail for thread in used.values() for mail in thread.mails)
-    used_ids = {id(revision) for revision in every[0]}
-    strangers = [
-        f"'{revision.title}' by {revision.sender}"
-        for revision in sent
-        if id(revision) not in used_ids and id(revision.threads[0]) in used
-    ]
-    notes += [
-        f"not used, since no patch answers it: {revision}"
-        for revision in lonely
-        if id(revision.threads[0]) in used
-    ]
+    own = {id(revision) for revision in every[0]}
+    others = [r for r in every_revision if id(r.threads[0]) in used and id(r) not in own]
+    notes += _not_used(chosen, others)
+    sorted_in = {entry.where for revision in every_revision for entry in revision.entries}
+    notes += _asides(mail for mail in conversation if mail.where not in sorted_in)
+    return ThreadChoice(chosen.entries, conversation, (*copies, *notes))
+
+
+def _not_used(chosen: Revision, others: Sequence[Revision]) -> list[str]:
+    """Return notes about the other series in the thread of the chosen one."""
+    lonely = [revision for revision in others if not revision.patches]
+    notes = [f"not used, since no patch answers it: {revision}" for revision in lonely]
+    whole = [revision for revision in others if revision.patches]
+    strangers = [f"'{r.title}' by {r.sender}" for r in whole if r.sender != chosen.sender]
     if strangers:
         notes.append(f"not used, sent by others in the same thread: {', '.join(strangers)}")
-    sorted_in = {entry.where for revision in (*sent, *lonely) for entry in revision.entries}
-    asides = [
-        mail
-        for mail in conversation
-        if mail.has_diff and not mail.subject.pull and mail.where not in sorted_in
-    ]
-    if asides:
-        other = f" and {quantity(len(asides) - 1, 'other mail')}" if asides[1:] else ""
-        notes.append(f"not used, since it is a reply with a diff: {asides[0].message_id}{other}")
-    return ThreadChoice(chosen.entries, conversation, (*copies, *notes))
+    own = [f"'{revision.title}'" for revision in whole if revision.sender == chosen.sender]
+    if own:
+        notes.append(f"not used, other series in the same thread: {', '.join(own)}")
+    return notes
+
+
+def _asides(mails: Iterable[MboxEntry]) -> list[str]:
+    """Return a note about mails that have a diff and belong to no series."""
+    asides = [mail for mail in mails if mail.has_diff and not mail.subject.pull]
+    if not asides:
+        return []
+    other = f" and {quantity(len(asides) - 1, 'other mail')}" if asides[1:] else ""
+    return [f"not used, since it is a reply with a diff: {asides[0].message_id}{other}"]
 
 
 def _picked(
@@ -104,20 +109,25 @@ def _picked(
             hint="use a part of a subject, or a message id",
             details=listed(sent),
         )
-    keys = {(id(thread), match.sender) for match in matches for thread in match.threads}
-    return [r for r in sent if any((id(thread), r.sender) in keys for thread in r.threads)]
+
+    def keys(revision: Revision) -> set[tuple[int, str, str]]:
+        own = (revision.patchset, revision.sender)
+        return {(id(thread), *own) for thread in revision.threads}
+
+    meant = set().union(*map(keys, matches))
+    return [revision for revision in sent if keys(revision) & meant]
 
 
 def _every_series(sent: Iterable[Revision]) -> list[list[Revision]]:
     """Return the revisions of each series.
 
     In a thread, the series is that of the person who began it, unless only somebody else's is
-    whole, and more than an answer to most of the first.  A revision in another thread is recognised
-    by its title.
+    whole, and more than an answer to most of the first; or there are several, each below a
+    [PATCHSET].  A revision in another thread is recognised by its title.
     """
-    by_thread: dict[int, list[Revision]] = {}
+    by_thread: dict[tuple[int, str], list[Revision]] = {}
     for revision in sent:
-        by_thread.setdefault(id(revision.threads[0]), []).append(revision)
+        by_thread.setdefault((id(revision.threads[0]), revision.patchset), []).append(revision)
     every: list[list[Revision]] = []
     by_title: dict[str, list[Revision]] = {}
     for together in by_thread.values():

@@ -12,7 +12,7 @@ import dataclasses
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
-from harness.series.header import Subject
+from harness.series.header import Subject, written_by_hand
 from harness.series.mbox import MboxEntry
 from harness.series.revisions import AT_ONCE, ONE_GO, Revision, is_reply, near, people
 from harness.series.threads import Thread
@@ -181,12 +181,16 @@ class _Draft:
     def _unnumbered_cover(self, known: Mapping[str, str]) -> MboxEntry | None:
         """Return the mail without a diff that the sender's patches answer."""
         parent = self.thread.parent(self.mails[0])
-        if parent is None or is_reply(parent) or parent.has_diff or parent.subject.total:
+        if parent is None or is_reply(parent) or parent.has_diff:
+            return None
+        subject = written_by_hand(parent.subject)
+        if subject.total and not subject.patchset:
             return None
         own = known[parent.sender] == known[self.mails[0].sender]
-        same = not parent.subject.version or self.rank()[0] in (0, parent.subject.version)
-        begins = not parent.parents or parent.subject.tagged or parent.subject.rfc
-        return parent if own and begins and same else None
+        same = not subject.version or self.rank()[0] in (0, subject.version)
+        begins = not parent.parents or subject.tagged or subject.rfc
+        cover = dataclasses.replace(parent, subject=subject)
+        return cover if own and begins and same else None
 
 
 def _elected(

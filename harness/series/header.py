@@ -37,7 +37,12 @@ _VERSION_IN_TITLE = re.compile(
     r"(?:\((?:v|ver\.?|version|take|try)\s?#?(?=\d+\)$)|(?:,\s?-?|\s-\s?)v(?=\d+$))(\d{1,2})",
     re.IGNORECASE,
 )
+# In a cover letter without a tag; but cgroup v2 is no version.
+_VERSION_AT_END = re.compile(
+    r"(?<!cgroup)(?<!cgroups)(?<!api)(?<!abi)(?<!nfs)\sv([2-9]|\d\d)$", re.IGNORECASE
+)
 _NUMBER_BEHIND = re.compile(r"\s[\[(](\d{1,3})\s?(?:/|of)\s?(\d{1,3})[\])]$")
+_PATCHSET = re.compile(r"\bPATCH[ -]?(?:SET|SERIES|BOMB)\b", re.IGNORECASE)
 _RESENT = re.compile(r"\bre-?(?:sen[dt]|post(?:ed)?)", re.IGNORECASE)
 _GLUED = (  # [PATCHv2], [RFC_1/2], [net-nextv2], [PATCH 0/2v2], [PATCH v21/2]
     (re.compile(r"(PATCH|RFC|RESEND)_?(?=v?\d)|(?<=-next)(?=v\d)", re.IGNORECASE), r"\1 "),
@@ -88,9 +93,10 @@ class Subject:
     ``version`` and ``minor`` are 2 and 1 for v2.1; ``version`` is 0 if none is written.
     ``between`` is "5" for 3.5/7; ``unlimited``: the total is a letter, as in 3/n.  ``tagged``: a
     tag contains PATCH or a number, unlike in most other mails of an archive.  ``foreign``: a word
-    that may mean "Re:" in another language precedes the tags.  ``rfc``, ``resent`` and ``pull``:
-    a tag says so;
-    ``prefix`` is what else the tags say, such as net-next.
+    that may mean "Re:" in another language precedes the tags.  ``patchset``: a tag says PATCHSET,
+    so that without a diff this is the cover letter of a series, perhaps numbered among several.
+    ``rfc``, ``resent`` and ``pull``: a tag says so; ``prefix`` is what else the tags say, such as
+    net-next.
     """
 
     title: str
@@ -103,6 +109,7 @@ class Subject:
     reply: bool = False
     foreign: bool = False
     tagged: bool = False
+    patchset: bool = False
     rfc: bool = False
     resent: bool = False
     pull: bool = False
@@ -150,11 +157,21 @@ def parse_subject(text: str) -> Subject:
         reply=reply,
         foreign=foreign,
         tagged=bool(number) or patch,
+        patchset=any(map(_PATCHSET.search, tags)),
         rfc=any(re.search(r"\bRFC", tag, re.IGNORECASE) for tag in tags),
         resent=any(map(_RESENT.search, tags)),
         prefix=" ".join(_OWN_WORDS.sub(" ", " ".join(tags)).lower().split()).strip(" -"),
         pull=not number and any(re.search(r"\bPULL\b", tag, re.IGNORECASE) for tag in tags),
     )
+
+
+def written_by_hand(subject: Subject) -> Subject:
+    """Return the subject of a cover letter; one without a tag may end with a version, " v3"."""
+    version = _VERSION_AT_END.search(subject.title)
+    if version is None or subject.tagged or subject.rfc or subject.version:
+        return subject
+    title = subject.title[: version.start()]
+    return dataclasses.replace(subject, title=title, version=int(version[1]))
 
 
 def _split(text: str) -> tuple[list[str], str, bool, bool]:

@@ -48,6 +48,11 @@ class Revision:
         return (self.cover, *self.patches) if self.cover else self.patches
 
     @property
+    def patchset(self) -> str:
+        """The id of the cover letter, if it says that there may be several series in the thread."""
+        return self.cover.message_id if self.cover and self.cover.subject.patchset else ""
+
+    @property
     def title(self) -> str:
         """The title of the cover letter, or of the first patch."""
         return self.entries[0].subject.title

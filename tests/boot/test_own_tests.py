@@ -55,6 +55,16 @@ def test_variable():
 def test_variable_left_behind():
     assert os.environ["GIZMO"]
 
+def test_child_raises():
+    # The child of a fork unwinds through pytest, too: its result is not the test's.
+    pid = os.fork()
+    if pid == 0:
+        raise ValueError("in the child")
+    os.waitpid(pid, 0)
+
+def test_after_the_child():
+    pass
+
 def test_words_are_no_splat():
     with open("/dev/kmsg", "w") as log:
         log.write("BUG: KASAN: in my own words")
@@ -89,7 +99,7 @@ def test_a_panic_and_a_hang_cost_one_test_each(crashing: dict[str, Test]) -> Non
         "test_of_a_set[delta]": Outcome.CRASH,
         "test_variable_left_behind": Outcome.FAIL,
     }
-    assert len(crashing) == 22
+    assert len(crashing) == 24
 
 
 def test_a_variable_that_did_not_go_along_is_named(crashing: dict[str, Test]) -> None:
@@ -137,6 +147,26 @@ def test_what_cannot_be_is_said(
     assert done.returncode == pytest.ExitCode.USAGE_ERROR
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+LEAK = """
+import resource
+
+def test_a_leaks():
+    resource.setrlimit(resource.RLIMIT_NOFILE, (16, 16))
+
+def test_b_innocent(tmp_path):
+    (tmp_path / "f").write_text("x")
+"""
+
+
+def test_a_guest_is_replaced_whose_limits_a_test_lowered(image: Path, tmp_path: Path) -> None:
+    (tmp_path / "test_leak.py").write_text(LEAK)
+    done = run(image, tmp_path, "--guests", "1", "test_leak.py")
+    assert done.returncode == 0, done.stdout + done.stderr
+    tests = {test.id.split("::")[1]: test.outcome for test in journal.read(tmp_path / "out")}
+    assert tests == {"test_a_leaks": Outcome.PASS, "test_b_innocent": Outcome.PASS}
+    assert "replaced: limits changed during " in (tmp_path / "out" / journal.NAME).read_text()
 
 
 DISKS = """

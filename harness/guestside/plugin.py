@@ -42,6 +42,7 @@ def install(config: pytest.Config, results: tuple[int, int]) -> None:
         options.get("repeat", 1), fresh=options.get("fresh", ""), hold=options.get("hold", False)
     )
     side.first, side.only_first = options.get("first", []), options.get("only_first", False)
+    side.package = Path(options.get("package", ""))
     if names := options.get("counters"):
         from harness.guestside.counters import Counters  # few kernels have any
 
@@ -116,6 +117,7 @@ class GuestSide:
         self.spent = ""
         self.first: list[str] = []  # tests to run before all others
         self.only_first = False
+        self.package = Path()  # the harness's own folder on the host
         self.counters: Counters | None = None
         self._counted = False  # the counters before the guest's first test have been read
         self._counted_before: dict[str, bytes] = {}  # these counters, until they are sent
@@ -130,11 +132,18 @@ class GuestSide:
     def pytest_pycollect_makemodule(
         self, module_path: Path, parent: pytest.Collector
     ) -> pytest.Module | None:
-        """Give a module whose path is not valid UTF-8 an id that xdist can send."""
-        where = str(module_path)
-        if module_path.name == "__init__.py" or sendable(where) == where:
+        """Give a module an id where pytest's own is no good.
+
+        xdist cannot send one that is not valid UTF-8.  Outside of the folder that pytest starts
+        from, pytest leaves out the way to the suite, so that nobody finds the module by it.
+        """
+        where, top = str(module_path), parent.config.rootpath
+        inside = module_path.is_relative_to(top)
+        if module_path.name == "__init__.py" or (inside and sendable(where) == where):
             return None
-        path = os.path.relpath(where, parent.config.rootpath)
+        if module_path.is_relative_to(self.package):
+            top = self.package.parent  # the default suite has the same id everywhere
+        path = Path(os.path.relpath(where, top)).as_posix()
         module: pytest.Module = pytest.Module.from_parent(
             parent, path=module_path, nodeid=sendable(path)
         )

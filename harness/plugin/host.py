@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+import harness
 from harness import adaptors, paths, vmcore
 from harness.errors import HarnessError
 from harness.guest import attend, bootfail, initplan, snapshot
@@ -224,6 +225,7 @@ class HostSide:
             "only_first": self.config.getoption("only_first"),
             "counters": sorted(self.reports.counters.names),
             "write": self.config.getoption("guest_write"),
+            "package": str(Path(harness.__file__).parent),
         }
         replaces = len(self.names) > self.fleet.count
         Worker(node, answer["guest"], self.reports, replaces=replaces)

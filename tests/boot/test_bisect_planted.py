@@ -70,6 +70,12 @@ def test_a_wrong_errno(bisect: Bisect, tmp_path: Path) -> None:
     assert any(plant.BUGS["errno"].says in step["why"] for step in found["steps"])
 
 
+@pytest.mark.nightly
+def test_two_workers_find_it_too(bisect: Bisect, tmp_path: Path) -> None:
+    words = (*planted(tmp_path, "errno", 8), *signature("errno"), "--on", "local:2")
+    is_patch(bisect(*words), 8)
+
+
 def test_a_panic_at_boot(bisect: Bisect, tmp_path: Path) -> None:
     found = bisect(*planted(tmp_path, "panic", 8), "--boot")
     is_patch(found, 8)

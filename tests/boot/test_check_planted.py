@@ -8,6 +8,7 @@ build; 5 mends that.  At the tip nothing is wrong.
 from __future__ import annotations
 
 import difflib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -71,7 +72,8 @@ def steps(text: str) -> list[tuple[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the series and its suite."""
     place = tmp_path_factory.mktemp("planted")
     (place / "series").mkdir()
     release = source.release("7.2", Progress(quiet=True))
@@ -89,10 +91,18 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
         )
         text = new
     (place / "test_planted.py").write_text(SUITE)
-    suite = str(place / "test_planted.py")
-    kernel = ("--kernel", "7.2", *KCONFIG)
-    words = (*kernel, "--only", "build,tests", "--suite", suite)  # the main job's kernel
-    return harness("check", "--json", str(place / "series"), *words, "--out", str(place / "run"))
+    return place
+
+
+def check(place: Path, name: str, *words: str) -> Job:
+    kernel = ("--kernel", "7.2", *KCONFIG, "--only", "build,tests")  # the main job's kernel
+    suite = ("--suite", str(place / "test_planted.py"), "--out", str(place / name))
+    return harness("check", "--json", str(place / "series"), *kernel, *suite, *words)
+
+
+@pytest.fixture(scope="module")
+def job(place: Path) -> Job:
+    return check(place, "run")
 
 
 def cells(job: Job, check: str) -> dict[int, dict[str, Any]]:
@@ -130,3 +140,16 @@ def test_what_does_not_build_is_known_by_its_patch(job: Job) -> None:
 def test_holes_make_it_bad_though_the_tip_is_good(job: Job) -> None:
     assert job[0] == 1
     assert [cells(job, check)[0]["state"] for check in ("build", "tests")] == ["good", "good"]
+
+
+def test_two_workers_find_the_same(job: Job, place: Path) -> None:
+    there = check(place, "workers", "--on", "local:2")
+
+    def found(job: Job) -> set[tuple[Any, ...]]:
+        return {
+            (one["patch"], one["check"], one["state"], *sorted(f["rule"] for f in one["findings"]))
+            for one in job[1]["cells"]
+        }
+
+    assert there[0] == 1, there[2]
+    assert found(there) == found(job)

@@ -56,15 +56,19 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-@pytest.fixture(scope="module")
-def tried(project: Path) -> tuple[int, dict[str, Any]]:
+def mutate(project: Path, name: str, *words: str) -> tuple[int, dict[str, Any]]:
     code, found, said = harness(
         *("mutate", str(project / "series.patch"), "--kernel", "7.2", *KCONFIG, "--json"),
         *("--suite", str(project / "test_mount.py"), "--at-least", "90"),
-        *("--out", str(project / "out")),
+        *("--out", str(project / name), *words),
     )
     assert found, said
     return code, found
+
+
+@pytest.fixture(scope="module")
+def tried(project: Path) -> tuple[int, dict[str, Any]]:
+    return mutate(project, "out")
 
 
 def states(found: dict[str, Any]) -> dict[str, str]:
@@ -101,3 +105,8 @@ def test_the_report_shows_them(tried: tuple[int, dict[str, Any]], project: Path)
     page = Path(made["report"]).read_text()
     assert "Not noticed" in page
     assert json.loads((project / "out/mutate.json").read_text())["series"] in page
+
+
+def test_two_workers_find_the_same(tried: tuple[int, dict[str, Any]], project: Path) -> None:
+    code, found = mutate(project, "workers", "--on", "local:2")
+    assert (code, states(found)) == (1, states(tried[1]))

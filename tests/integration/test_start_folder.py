@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from fakesession import Session, own_base  # noqa: F401
 
+from harness.lab.plan import BOOTS
 from harness.results import journal
 
 SUITE = """
@@ -75,3 +76,21 @@ def test_a_file_whose_name_is_no_utf8_runs(tmp_path: Path) -> None:
     assert status == 0, said
     assert session.outcomes() == {"test_plain": "pass", "test_odd": "pass"}
     assert r"test_caf\udce9.py::test_odd" in {test.id for test in journal.read(session.out)}
+
+
+def test_suites_elsewhere_are_named_by_the_way_to_them(tmp_path: Path) -> None:
+    """The tests of a file were "::test_it", which is no way to find them again."""
+    for name in ("project", "one", "two"):
+        (tmp_path / name).mkdir()
+    session = Session(tmp_path / "project", "def test_plain():\n    pass\n")
+    for name in ("one", "two"):
+        (tmp_path / name / f"test_{name}.py").write_text("def test_it():\n    pass\n")
+    suites = (str(BOOTS), str(tmp_path / "one"), str(tmp_path / "two/test_two.py"))
+    status, said = session.run("--guests", "1", *suites)
+    assert status == 0, said
+    assert {test.id: str(test.outcome) for test in journal.read(session.out)} == {
+        "test_it.py::test_plain": "pass",
+        "harness/lab/suite/test_boots.py::test_boots": "pass",
+        "../one/test_one.py::test_it": "pass",
+        "../two/test_two.py::test_it": "pass",
+    }

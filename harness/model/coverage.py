@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +87,15 @@ class Coverage:
             return ()
         lines = [count for count in file.lines if count.first <= last and first <= count.last]
         around = [f for f in file.functions if f.first <= last and first <= f.last]
+        return self._most_first(lines or around)
+
+    def tests_in(self, path: str) -> tuple[str, ...]:
+        """Return the tests that executed anything of a file, most executions first."""
+        file = self.file(path)
+        return self._most_first((*file.lines, *file.functions)) if file else ()
+
+    def _most_first(self, parts: Iterable[LineCount | FunctionCount]) -> tuple[str, ...]:
         times: dict[int, int] = {}
-        for test, count in (pair for part in lines or around for pair in part.tests):
+        for test, count in (pair for part in parts for pair in part.tests):
             times[test] = times.get(test, 0) + count
         return tuple(self.tests[test] for test in sorted(times, key=lambda t: (-times[t], t)))

@@ -87,8 +87,10 @@ class TestChooser:
         reach = self.reach(mutant)
         if reach is Reach.NOWHERE:
             return Chosen(reach)
-        lines = (mutant.line, mutant.last) if reach is Reach.EXECUTED else (1, _LAST)
-        tests = [t for t in self.coverage.tests_of(mutant.file, *lines) if t in self.passing]
+        found = self.coverage.tests_in(mutant.file)
+        if reach is Reach.EXECUTED:
+            found = self.coverage.tests_of(mutant.file, mutant.line, mutant.last)
+        tests = [test for test in found if test in self.passing]
         if not tests:
             return Chosen(reach, (str(BOOTS),))
         tests.sort(key=self.passing.__getitem__)
@@ -145,9 +147,6 @@ class TestChooser:
         if any(c.boot for c in lines) or (not lines and any(f.boot for f in around)):
             return Reach.BOOT
         return Reach.NOWHERE
-
-
-_LAST = 1 << 30  # a line after the last
 
 
 def attempt(

@@ -236,6 +236,20 @@ def test_data_of_a_file_that_no_test_executes_needs_a_boot(tmp_path: Path) -> No
     assert TestChooser(prepared(tmp_path)).choose(other) == Chosen(Reach.DATA, (str(BOOTS),))
 
 
+def test_a_line_executed_at_boot_has_the_tests_that_call_something_of_its_file(
+    tmp_path: Path,
+) -> None:
+    """Even if they execute no line that the series adds, as a test that mounts once more."""
+    file = FileCoverage(
+        "a.c",
+        (LineCount(30, 39, boot=2),),
+        (FunctionCount("f", 30, 39, boot=2), FunctionCount("get", 40, 49, tests=((1, 3),))),
+    )
+    ready = dataclasses.replace(prepared(tmp_path), coverage=Coverage(tests=TESTS, files=(file,)))
+    chosen = TestChooser(ready).choose(mutant(32))
+    assert chosen == Chosen(Reach.BOOT, (TESTS[1],))
+
+
 def _trial(*tests: Test, error: str = "") -> Trial:
     return Trial(Side.PATCHED, KERNEL, tests, error=error)
 

@@ -68,7 +68,11 @@ def _run(entry: Entry) -> ItemResult:
         own = dataclasses.replace(entry, argv=("/bin/sh", "-c", _SCRIPT, "sh", *check))
         status, output = execute(own)
         logs = sorted(p for p in Path(results).rglob("*") if p.suffix in (".full", ".dmesg"))
-        more = [f"--- {log.name}\n{log.read_text(errors='backslashreplace')}" for log in logs]
+        # Each condition and device has a folder of its own: nodev_tr_tcp/nvme/003.full
+        more = [
+            f"--- {log.relative_to(results)}\n{log.read_text(errors='backslashreplace')}"
+            for log in logs
+        ]
     return judge(status, output, "\n".join([output, *more]))
 
 

@@ -84,6 +84,21 @@ def test_files_of_the_tests_are_on_no_overlay(monkeypatch: pytest.MonkeyPatch) -
     assert where == ["tmpfs\n"]
 
 
+def test_logs_of_each_condition_can_be_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    def execute(entry: Entry) -> tuple[int, str]:
+        results = Path(entry.argv[entry.argv.index("-o") + 1])
+        for kind in ("loop", "tcp"):
+            log = results / f"nodev_tr_{kind}" / "nvme" / "004.full"
+            log.parent.mkdir(parents=True)
+            log.write_text(f"over {kind}\n")
+        return 1, TWO
+
+    monkeypatch.setattr(blktests, "execute", execute)
+    output = adaptors.adaptor("blktests").run(Entry("nvme/004")).output
+    assert "--- nodev_tr_loop/nvme/004.full\nover loop\n" in output
+    assert "--- nodev_tr_tcp/nvme/004.full\nover tcp\n" in output
+
+
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     folder = tmp_path / "blktests"

@@ -30,7 +30,7 @@ _RESULTS = "/dev/shm"
 _SCRIPT = """
 if ! udevadm control --ping --timeout=5 2>/dev/null; then
     for daemon in /usr/lib/systemd/systemd-udevd /lib/systemd/systemd-udevd /sbin/udevd; do
-        [ -x "$daemon" ] && "$daemon" --daemon && break
+        [ -x "$daemon" ] && SYSTEMD_LOG_LEVEL=warning "$daemon" --daemon && break
     done
     udevadm trigger
     udevadm settle
@@ -73,21 +73,20 @@ def _run(entry: Entry) -> ItemResult:
             f"--- {log.relative_to(results)}\n{log.read_text(errors='backslashreplace')}"
             for log in logs
         ]
-    return judge(status, output, "\n".join([output, *more]))
+    on_disks = _on_disks((entry.folder / "tests" / entry.name).read_text())
+    return judge(status, output, "\n".join([output, *more]), on_disks=on_disks)
 
 
-def judge(status: int, output: str, shown: str) -> ItemResult:
-    """Return the result of a ./check; a test may have run on several devices or transports."""
-    found: list[KtapTest] = []
-    for line in output.splitlines():
-        if match := _RESULT.match(line):
-            texts = re.findall(r"\((.*?)\)(?= \(|$)", match["texts"])
-            name = match["device"] or (texts[0] if len(texts) > 1 else "")
-            found.append(KtapTest(name.strip(), _OUTCOMES[match["status"]]))
-        elif found and line.startswith("    ") and found[-1].outcome is not Outcome.PASS:
-            last = found.pop()
-            message = f"{last.message}\n{line.strip()}".strip()
-            found.append(KtapTest(last.name, last.outcome, message))
+def judge(status: int, output: str, shown: str, *, on_disks: bool = False) -> ItemResult:
+    """Return the result of a ./check; a test may have run on several devices or transports.
+
+    ``on_disks``: the test runs on the disks in TEST_DEVS only, of which there may be none.
+    """
+    found, group = _results(output)
+    # ./check names the disks that the group cannot use before the tests that it can run.
+    found = found or group
+    if not found and on_disks and not status and "./check:" not in output:  # not even a warning
+        return ItemResult(Outcome.SKIP, "it runs on a disk: --disk, or TEST_DEVS", shown)
     if not found:
         last_lines = "\n".join(output.splitlines()[-10:])
         return ItemResult(Outcome.ERROR, f"{last_lines}\nE   ./check: exit status {status}", shown)
@@ -100,6 +99,31 @@ def judge(status: int, output: str, shown: str) -> ItemResult:
     skipped = all(test.outcome is Outcome.SKIP for test in found)
     message = found[0].message if skipped else ""
     return ItemResult(Outcome.SKIP if skipped else Outcome.PASS, message, shown, tuple(found))
+
+
+def _results(output: str) -> tuple[list[KtapTest], list[KtapTest]]:
+    """Return what ./check says of a test, and of its whole group (nvme/***)."""
+    found: list[KtapTest] = []
+    group: list[KtapTest] = []
+    now = found
+    for line in output.splitlines():
+        if match := _RESULT.match(line):
+            now = group if match["name"].endswith("/***") else found
+            texts = re.findall(r"\((.*?)\)(?= \(|$)", match["texts"])
+            condition = texts[0] if len(texts) > 1 else ""
+            name = f"{match['device'] or ''} {condition}".strip()
+            now.append(KtapTest(name, _OUTCOMES[match["status"]]))
+        elif now and line.startswith("    ") and now[-1].outcome is not Outcome.PASS:
+            last = now.pop()
+            message = f"{last.message}\n{line.strip()}".strip()
+            now.append(KtapTest(last.name, last.outcome, message))
+    return found, group
+
+
+def _on_disks(text: str) -> bool:
+    """Whether a test has only functions that ./check calls for the disks in TEST_DEVS."""
+    names = set(re.findall(r"^(\w+)\(\)", text, re.MULTILINE))
+    return names.isdisjoint({"test", "fallback_device"})
 
 
 def _check(suite: AdaptedSuite, place: Path) -> None:

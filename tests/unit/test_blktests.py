@@ -58,7 +58,7 @@ def test_conditions_and_devices_are_subtests() -> None:
     assert {test.name: test.outcome for test in result.subtests} == {
         "tr=loop": Outcome.PASS,
         "tr=tcp": Outcome.FAIL,
-        "vdb": Outcome.SKIP,
+        "vdb tr=fc": Outcome.SKIP,
     }
     assert result.subtests[1].message.endswith("+Test failed")
 
@@ -69,7 +69,66 @@ def test_a_check_that_does_not_start_is_an_error() -> None:
     assert "fio: not found" in result.message
 
 
-def test_files_of_the_tests_are_on_no_overlay(monkeypatch: pytest.MonkeyPatch) -> None:
+# As ./check prints it with TEST_DEVS=/dev/nullb0, which no test of the group nvme can use.
+NO_NVME = """\
+nvme/*** => nullb0                                           [not run]
+    /dev/nullb0 is not a NVMe device
+"""
+
+
+def test_disks_that_the_group_cannot_use_are_no_subtests() -> None:
+    one = "nvme/004 (tr=loop) (test nvme discovery)                     [passed]\n"
+    result = judge(0, NO_NVME + one, "")
+    assert (result.outcome, result.subtests) == (Outcome.PASS, ())
+
+
+def test_a_test_without_a_disk_that_it_can_use_is_skipped() -> None:
+    result = judge(0, NO_NVME, "", on_disks=True)
+    assert (result.outcome, result.message) == (Outcome.SKIP, "/dev/nullb0 is not a NVMe device")
+
+
+def test_a_test_on_disks_without_any_is_skipped() -> None:
+    result = judge(0, "", "", on_disks=True)
+    assert result.outcome is Outcome.SKIP
+    assert "--disk" in result.message
+    assert judge(0, "", "").outcome is Outcome.ERROR
+    assert judge(1, "", "", on_disks=True).outcome is Outcome.ERROR
+    warned = "./check: nvme/046 does not define DESCRIPTION\n"
+    assert judge(0, warned, "", on_disks=True).outcome is Outcome.ERROR
+
+
+def test_a_disk_has_a_subtest_for_each_condition() -> None:
+    text = (
+        "nvme/033 => nvme0n1 (tr=loop) (create a passthru target) [passed]\n"
+        "nvme/033 => nvme0n1 (tr=tcp) (create a passthru target) [passed]\n"
+    )
+    names = [test.name for test in judge(0, text, "").subtests]
+    assert names == ["nvme0n1 tr=loop", "nvme0n1 tr=tcp"]
+
+
+@pytest.mark.parametrize(
+    ("function", "outcome"),
+    [
+        ("test() {\n", Outcome.ERROR),
+        ("test_device() {\n", Outcome.SKIP),
+        ("test_device_array() {\n", Outcome.SKIP),
+        ("fallback_device() {\n\t:\n}\ntest_device() {\n", Outcome.ERROR),
+    ],
+)
+def test_which_tests_run_on_disks_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function: str, outcome: Outcome
+) -> None:
+    file = tmp_path / "tests" / "nvme" / "046"
+    file.parent.mkdir(parents=True)
+    file.write_text(f'DESCRIPTION="x"\n\n{function}\t:\n}}\n')
+    monkeypatch.setattr(blktests, "execute", lambda _entry: (0, ""))
+    result = adaptors.adaptor("blktests").run(Entry("nvme/046", folder=tmp_path))
+    assert result.outcome is outcome
+
+
+def test_files_of_the_tests_are_on_no_overlay(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     where: list[str] = []
 
     def execute(entry: Entry) -> tuple[int, str]:
@@ -79,12 +138,14 @@ def test_files_of_the_tests_are_on_no_overlay(monkeypatch: pytest.MonkeyPatch) -
         return 0, ONE.format(status="passed")
 
     monkeypatch.setattr(blktests, "execute", execute)
-    result = adaptors.adaptor("blktests").run(Entry("loop/002"))
+    result = adaptors.adaptor("blktests").run(Entry("nvme/003", folder=checkout))
     assert result.outcome is Outcome.PASS
     assert where == ["tmpfs\n"]
 
 
-def test_logs_of_each_condition_can_be_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_logs_of_each_condition_can_be_told_apart(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def execute(entry: Entry) -> tuple[int, str]:
         results = Path(entry.argv[entry.argv.index("-o") + 1])
         for kind in ("loop", "tcp"):
@@ -94,7 +155,7 @@ def test_logs_of_each_condition_can_be_told_apart(monkeypatch: pytest.MonkeyPatc
         return 1, TWO
 
     monkeypatch.setattr(blktests, "execute", execute)
-    output = adaptors.adaptor("blktests").run(Entry("nvme/004")).output
+    output = adaptors.adaptor("blktests").run(Entry("nvme/003", folder=checkout)).output
     assert "--- nodev_tr_loop/nvme/004.full\nover loop\n" in output
     assert "--- nodev_tr_tcp/nvme/004.full\nover tcp\n" in output
 

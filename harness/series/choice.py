@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 
 from harness.errors import SeriesError, UsageError
 from harness.series import drafts, threads
@@ -46,6 +46,7 @@ def choose(
         every = _asked_for(asked, every) or _every_series(_picked(sent, found, asked, where))
     if version:
         every = _with_revision(every, version, where)
+    every = _without_backports(every)
     if len(every) > 1:
         raise _several([series[-1] for series in every], where)
     chosen, notes = _newest(every[0], where, version)
@@ -67,7 +68,11 @@ def _not_used(chosen: Revision, others: Sequence[Revision]) -> list[str]:
     strangers = [f"'{r.title}' by {r.sender}" for r in whole if r.sender != chosen.sender]
     if strangers:
         notes.append(f"not used, sent by others in the same thread: {', '.join(strangers)}")
-    own = [f"'{revision.title}'" for revision in whole if revision.sender == chosen.sender]
+    own = [
+        f"'{r.title}'" + (f" for {r.kernel}" if r.kernel else "")
+        for r in whole
+        if r.sender == chosen.sender
+    ]
     if own:
         notes.append(f"not used, other series in the same thread: {', '.join(own)}")
     return notes
@@ -110,8 +115,8 @@ def _picked(
             details=listed(sent),
         )
 
-    def keys(revision: Revision) -> set[tuple[int, str, str]]:
-        own = (revision.patchset, revision.sender)
+    def keys(revision: Revision) -> set[tuple[int, str, str, str]]:
+        own = (revision.patchset, revision.kernel, revision.sender)
         return {(id(thread), *own) for thread in revision.threads}
 
     meant = set().union(*map(keys, matches))
@@ -123,11 +128,16 @@ def _every_series(sent: Iterable[Revision]) -> list[list[Revision]]:
 
     In a thread, the series is that of the person who began it, unless only somebody else's is
     whole, and more than an answer to most of the first; or there are several, each below a
-    [PATCHSET].  A revision in another thread is recognised by its title.
+    [PATCHSET], or for another kernel.  A revision in another thread is recognised by its title.
     """
-    by_thread: dict[tuple[int, str], list[Revision]] = {}
+    kernels: dict[tuple[Hashable, ...], set[str]] = {}
     for revision in sent:
-        by_thread.setdefault((id(revision.threads[0]), revision.patchset), []).append(revision)
+        kernels.setdefault((id(revision.threads[0]), revision.rank), set()).add(revision.kernel)
+    by_thread: dict[tuple[Hashable, ...], list[Revision]] = {}
+    for revision in sent:
+        thread = id(revision.threads[0])
+        kernel = revision.kernel if len(kernels[thread, revision.rank]) > 1 else ""
+        by_thread.setdefault((thread, revision.patchset, kernel), []).append(revision)
     every: list[list[Revision]] = []
     by_title: dict[str, list[Revision]] = {}
     for together in by_thread.values():
@@ -149,6 +159,16 @@ def _every_series(sent: Iterable[Revision]) -> list[list[Revision]]:
             every.append(series := own)
         by_title |= {title: series for title in titles if title not in by_title}
     return every
+
+
+def _without_backports(every: list[list[Revision]]) -> list[list[Revision]]:
+    """Leave out the series for a named kernel in a thread that has one for the newest."""
+    newest = {id(series[-1].threads[0]) for series in every if not series[-1].kernel}
+    return [
+        series
+        for series in every
+        if not series[-1].kernel or id(series[-1].threads[0]) not in newest
+    ]
 
 
 def _is_answer(revision: Revision, first: Revision) -> bool:
@@ -174,6 +194,8 @@ def _are_revisions(series: Sequence[Revision], others: Sequence[Revision]) -> bo
     They have the same title, or one sender and mostly the same patches.
     """
     one, other = series[-1], others[-1]
+    if one.rank == other.rank and one.kernel != other.kernel:
+        return False
     if one.title.lower() == other.title.lower():
         return one.sender == other.sender or one.rank != other.rank
     named_apart = one.cover and other.cover and one.rank == other.rank

@@ -96,12 +96,17 @@ class _Draft:
         rank = (subject.version, subject.minor)
         return rank == self.rank() and (subject.unlimited or subject.total == self.total())
 
+    def for_same_kernel(self, subject: Subject) -> bool:
+        """Return whether not both name a kernel that they are for, or the same one."""
+        kernels = {one.kernel for one in (*(mail.subject for mail in self.mails), subject)}
+        return len(kernels - {""}) <= 1
+
     def has_room_for(self, mail: MboxEntry) -> bool:
         """Return whether there is no mail with the same number, or title if they have none."""
         if (mail.subject.total > 0) != self.numbered:
             return False
         if self.numbered:
-            return mail.subject.slot not in self.slots
+            return mail.subject.slot not in self.slots and self.for_same_kernel(mail.subject)
         titles = {other.subject.title.lower() for other in self.mails}
         same = mail.subject.prefix == self.mails[0].subject.prefix
         rank = (mail.subject.version, mail.subject.minor)
@@ -188,7 +193,7 @@ class _Draft:
             return None
         own = known[parent.sender] == known[self.mails[0].sender]
         same = not subject.version or self.rank()[0] in (0, subject.version)
-        begins = not parent.parents or subject.tagged or subject.rfc
+        begins = not parent.parents or subject.tagged or subject.rfc or subject.version
         cover = dataclasses.replace(parent, subject=subject)
         return cover if own and begins and same else None
 
@@ -366,8 +371,9 @@ def _is_unnumbered_part_of(other: _Draft, draft: _Draft) -> bool:
 
 
 def _may_join(draft: _Draft, other: _Draft) -> bool:
-    if draft.slots & other.slots:
+    if draft.slots & other.slots or not draft.for_same_kernel(other.mails[0].subject):
         return False
     linked = draft.mails[0].message_id and other.mails[0].message_id
     apart = draft.thread is not other.thread and linked
-    return not apart or draft.near(other.mails[0], _DAY)
+    resent = all(mail.subject.resent for mail in other.mails)  # a list may have refused it
+    return not apart or draft.near(other.mails[0], _DAY * (7 if resent else 1))

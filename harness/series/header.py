@@ -75,11 +75,11 @@ _AFTER_TAG = re.compile(
     r"(v\d{1,2}|\d{1,3}/\d{1,3})\s*(?:[:,-]\s*|(?<=\d)\s+)|\((v\d{1,2}|\d{1,3}/\d{1,3})\)\s*",
     re.IGNORECASE,
 )
-# What is not the name of a tree or project in a tag.
+# What is not the name of a tree or project in a tag; kernels: 6.1.y, and AUTOSEL 6.17-5.4.
+_COUNTS = re.compile(rf"{_NUMBER.pattern}|{_VERSION.pattern}", re.IGNORECASE)
+_KERNEL = re.compile(r"(?<![\w.-])v?\d+\.\d[\w.-]*", re.IGNORECASE)
 _OWN_WORDS = re.compile(
-    rf"{_NUMBER.pattern}|{_VERSION.pattern}|\b(?:PATCH|RFC|RE-?\w+)\b|[^\w.-]"
-    r"|(?<![\w.-])v?\d+\.\d[\w.-]*",  # kernel versions: AUTOSEL 6.17-5.4
-    re.IGNORECASE,
+    rf"{_COUNTS.pattern}|\b(?:PATCH|RFC|RE-?\w+)\b|[^\w.-]|{_KERNEL.pattern}", re.IGNORECASE
 )
 _CLOSING = {"[": "]", "(": ")", "{": "}"}
 # What an input method for Chinese types for [ and ].
@@ -95,8 +95,8 @@ class Subject:
     tag contains PATCH or a number, unlike in most other mails of an archive.  ``foreign``: a word
     that may mean "Re:" in another language precedes the tags.  ``patchset``: a tag says PATCHSET,
     so that without a diff this is the cover letter of a series, perhaps numbered among several.
-    ``rfc``, ``resent`` and ``pull``: a tag says so; ``prefix`` is what else the tags say, such as
-    net-next.
+    ``rfc``, ``resent`` and ``pull``: a tag says so; ``kernel`` is the release or branch that a tag
+    names, such as 6.1.y, ``prefix`` what else the tags say, such as net-next.
     """
 
     title: str
@@ -113,6 +113,7 @@ class Subject:
     rfc: bool = False
     resent: bool = False
     pull: bool = False
+    kernel: str = ""
     prefix: str = ""
 
     @property
@@ -160,6 +161,7 @@ def parse_subject(text: str) -> Subject:
         patchset=any(map(_PATCHSET.search, tags)),
         rfc=any(re.search(r"\bRFC", tag, re.IGNORECASE) for tag in tags),
         resent=any(map(_RESENT.search, tags)),
+        kernel=" ".join(_KERNEL.findall(_COUNTS.sub(" ", " ".join(tags)))),
         prefix=" ".join(_OWN_WORDS.sub(" ", " ".join(tags)).lower().split()).strip(" -"),
         pull=not number and any(re.search(r"\bPULL\b", tag, re.IGNORECASE) for tag in tags),
     )

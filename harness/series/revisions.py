@@ -48,6 +48,11 @@ class Revision:
         return (self.cover, *self.patches) if self.cover else self.patches
 
     @property
+    def kernel(self) -> str:
+        """The release or branch that the patches are for, if their subjects name one."""
+        return self.patches[0].subject.kernel if self.patches else ""
+
+    @property
     def patchset(self) -> str:
         """The id of the cover letter, if it says that there may be several series in the thread."""
         return self.cover.message_id if self.cover and self.cover.subject.patchset else ""
@@ -98,7 +103,8 @@ class Revision:
         return self.total <= 1 and len(self.patches) == 1
 
     def __str__(self) -> str:
-        version = f" {self.name}" if self.name != "v1" else ""
+        version = f" {self.kernel}" if self.kernel else ""
+        version += f" {self.name}" if self.name != "v1" else ""
         count = f" {self.total} patches" if self.total > 1 else ""
         return f"[PATCH{version}{count}] {self.title}  {self.message_id}".rstrip()
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Several series in one thread, each with a cover letter [PATCHSET], and covers without a tag."""
+"""Several series in one thread: below a [PATCHSET] each, or for a kernel each; untagged covers."""
 
 from __future__ import annotations
 
@@ -102,3 +102,59 @@ def test_versions_without_tags_in_two_threads(tmp_path: Path) -> None:
     assert got.version == 3
     assert len(got.notes) == 1
     assert "also has v2" in got.notes[0]
+
+
+def test_the_next_version_without_a_tag_in_the_same_thread(tmp_path: Path) -> None:
+    newer = """
+    90000 ann f<c convert frobs to folios v2
+    90001 ann d<f [PATCH 1/2] one
+    90002 ann e<f [PATCH 2/2] two
+    """
+    got = load(tmp_path, COVER.format("convert frobs to folios") + newer.strip())
+    assert [patch.message_id for patch in got.patches] == ["d@x", "e@x"]
+    assert got.version == 2
+
+
+BACKPORT = """
+0 ann a [PATCH] one
+900 ann b<a [PATCH 6.1.y] one
+"""
+BRANCHES = """
+0 ann a [PATCH 6.12.y 1/2] one
+1 ann b<a [PATCH 6.12.y 2/2] two
+20 ann c{} [PATCH 6.6.y 1/2] one
+21 ann d<c [PATCH 6.6.y 2/2] two
+"""
+
+
+@pytest.mark.parametrize(("pick", "patch"), [("", "a@x"), ("b@x", "b@x")])
+def test_a_backport_is_no_newer_version(tmp_path: Path, pick: str, patch: str) -> None:
+    got = load(tmp_path, BACKPORT, SeriesRequest(pick=pick))
+    assert [one.message_id for one in got.patches] == [patch]
+    other = "" if pick else " for 6.1.y"
+    assert got.notes == (f"not used, other series in the same thread: 'one'{other}",)
+
+
+@pytest.mark.parametrize("thread", [BRANCHES.format(""), BRANCHES.format("<a")])
+def test_each_branch_has_a_series(tmp_path: Path, thread: str) -> None:
+    with pytest.raises(SeriesError, match="contains 2 series") as caught:
+        load(tmp_path, thread)
+    assert "[PATCH 6.6.y 2 patches] one" in caught.value.details
+    got = load(tmp_path, thread, SeriesRequest(pick="d@x"))
+    assert [patch.message_id for patch in got.patches] == ["c@x", "d@x"]
+
+
+def test_a_kernel_that_is_named_later_is_no_other_series(tmp_path: Path) -> None:
+    newer = "9000 ann c<a [PATCH v2 6.13] one"
+    got = load(tmp_path, f"0 ann a [PATCH] one\n{newer}")
+    assert ([patch.message_id for patch in got.patches], got.version) == (["c@x"], 2)
+
+
+def test_a_refused_patch_is_sent_again_the_next_day(tmp_path: Path) -> None:
+    got = load(
+        tmp_path,
+        COVER.format("[PATCH 0/3] tidy").replace("/2", "/3")
+        + ("100000 ann d [PATCH 3/3 RESEND] three"),
+    )
+    assert [patch.message_id for patch in got.patches] == ["a@x", "b@x", "d@x"]
+    assert got.notes == ("its mails are not linked; they have one sender and one total",)

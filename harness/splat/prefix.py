@@ -26,11 +26,14 @@ MESSAGE = 2048
 _DAY = r"(?:[^\W_][\w./-]{0,11}[.,]? {1,2}){0,3}?"
 _ISO = r"\d{4}[-/.]\d\d[-/.]\d\d[T _]\d\d:\d\d:\d\d(?:[.,]\d+)?(?: ?[+-]\d\d:?\d\d|Z)?"
 _ZONE = r"(?: \d{4}(?= )| [A-Z]{2,5}(?= \S+ (?:kernel:|\S+\[)))?"
-_DATE = rf"{_DAY}(?:{_ISO}|\d\d:\d\d:\d\d(?:[.,]\d+)?){_ZONE}"
+_DATE = rf"{_DAY}(?:{_ISO}|\d\d:\d\d:\d\d(?:[.,]\d+)?(?: [AaPp][Mm])?){_ZONE}"
 _UNIX = r"\d{9,}\.\d{3,6}"
 _WHEN = rf"(?:\[{_ISO}\]|{_DATE}|{_UNIX})"
 # The source of a line: "host kernel: ", "host kern.warn kernel: ", "host program[12]: ".
-_BY = r"(?:[^\s:\[]+ )?(?:[a-z]+\d?\.[a-z]+ )?(?:(?P<kernel>kernel)|[\w.@/()-]+\[\d+\]): ?"
+_BY = (
+    r"(?:[^\s:\[]+ )?(?:[a-z]+\d?\.[a-z]+ )?"
+    r"(?:(?P<kernel>kernel)(?:\[0\])?|[\w.@/()-]+\[\d+\]): ?"
+)
 # A container's log has the stream behind the date.
 _STREAM = r"(?:std(?:out|err) [FP] )?"
 _DATED = re.compile(rf"(?:<\d+>(?=\w))?{_WHEN}(?: {{2,}}(?=\[)| ){_STREAM}(?P<by>{_BY})?")

@@ -70,6 +70,10 @@ FORMS: dict[str, Callable[[str], str]] = {
         lambda n, line: f"[2026-11-21T02:07:00.123Z] {plain(line)}"
     ),
     "date with slashes": every_line(lambda n, line: f"2026/11/21 02:07:00 {plain(line)}"),
+    "a clock of twelve hours": every_line(lambda n, line: f"11/21/2026 02:07:00 AM {plain(line)}"),
+    "a syslog in which the kernel has a process": every_line(
+        lambda n, line: f"Nov 21 02:07:00 myhost kernel[0]: {plain(line)}"
+    ),
     "date, time and host": every_line(
         lambda n, line: f"2026-11-21 02:07:00 myhost kernel: {plain(line)}"
     ),

@@ -140,16 +140,3 @@ def test_what_does_not_build_is_known_by_its_patch(job: Job) -> None:
 def test_holes_make_it_bad_though_the_tip_is_good(job: Job) -> None:
     assert job[0] == 1
     assert [cells(job, check)[0]["state"] for check in ("build", "tests")] == ["good", "good"]
-
-
-def test_two_workers_find_the_same(job: Job, place: Path) -> None:
-    there = check(place, "workers", "--on", "local:2")
-
-    def found(job: Job) -> set[tuple[Any, ...]]:
-        return {
-            (one["patch"], one["check"], one["state"], *sorted(f["rule"] for f in one["findings"]))
-            for one in job[1]["cells"]
-        }
-
-    assert there[0] == 1, there[2]
-    assert found(there) == found(job)

@@ -44,6 +44,8 @@ _RESULT = re.compile(
     r"^(?P<name>\S+/\S+)(?: => (?P<device>\S[^(\[]*?))?(?P<texts>(?: \(.*\))?)\s+"
     r"\[(?P<status>passed|failed|not run)\]\s*$"
 )
+# What a test measured stands before the reason: "runtime  2.1s  ...  2.0s", first the last run's.
+_MEASURED = re.compile(r"    \S+(?: +\S+)? +\.\.\. +\S")
 _OUTCOMES = {"passed": Outcome.PASS, "failed": Outcome.FAIL, "not run": Outcome.SKIP}
 
 
@@ -115,6 +117,7 @@ def _results(output: str) -> tuple[list[KtapTest], list[KtapTest]]:
             now.append(KtapTest(name, _OUTCOMES[match["status"]]))
         elif now and line.startswith("    ") and now[-1].outcome is not Outcome.PASS:
             last = now.pop()
+            line = "" if not last.message and _MEASURED.match(line) else line
             message = f"{last.message}\n{line.strip()}".strip()
             now.append(KtapTest(last.name, last.outcome, message))
     return found, group

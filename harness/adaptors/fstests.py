@@ -24,6 +24,8 @@ from harness.model import Option, Outcome
 _SECONDS = 600.0  # the slowest tests of the group "quick" write gigabytes
 _SIZE = 4096  # MiB of each disk, of which nothing is used until it is written
 _SHOWN = 40  # lines of ./check in the message of a failure
+# What ./check says of the machine before it runs a test.
+_HEADER = re.compile(r"^(?:FSTYP|PLATFORM|MKFS_OPTIONS|MOUNT_OPTIONS) +-- .*\n", re.MULTILINE)
 _URL = "https://git.kernel.org/pub/scm/fs/xfs/xfstests-dev.git"
 _PROGRAMS = ("xfs_io", "gawk", "mkfs.ext4")
 _USERS = ("fsgqa", "fsgqa2", "123456-fsgqa")  # the tests' README asks for them
@@ -102,7 +104,8 @@ def judge(status: int, output: str, not_run: str, shown: str) -> ItemResult:
         return ItemResult(Outcome.SKIP, not_run.strip(), shown)
     if status == 0 and re.search(r"^Passed all 1 tests$", output, re.MULTILINE):
         return ItemResult(Outcome.PASS, "", shown)
-    last_lines = "\n".join(output.splitlines()[-_SHOWN:])
+    said = _HEADER.sub("", output).strip()
+    last_lines = "\n".join(said.splitlines()[-_SHOWN:])
     if re.search(r"^Failures: ", output, re.MULTILINE):
         return ItemResult(Outcome.FAIL, f"{last_lines}\nE   ./check: the test failed", shown)
     return ItemResult(Outcome.ERROR, f"{last_lines}\nE   ./check: exit status {status}", shown)

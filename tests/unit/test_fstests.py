@@ -24,6 +24,11 @@ Ran: generic/001
 Passed all 1 tests
 """
 FAILED = """\
+FSTYP         -- ext4
+PLATFORM      -- Linux/x86_64 guest0 7.2.13
+MKFS_OPTIONS  -- -F /dev/vdb
+MOUNT_OPTIONS -- -o acl,user_xattr /dev/vdb /mnt/scratch
+
 generic/001       - output mismatch (see /tmp/results/generic/001.out.bad)
     --- tests/generic/001.out
     +++ /tmp/results/generic/001.out.bad
@@ -45,6 +50,7 @@ def test_a_pass_a_failure_and_a_skip() -> None:
     assert judge(0, PASSED, "", "").outcome is Outcome.PASS
     failed = judge(1, FAILED, "", "")
     assert failed.outcome is Outcome.FAIL
+    assert failed.message.startswith("generic/001       - output mismatch")
     assert "cannot create regular file" in failed.message
     skipped = judge(0, NOT_RUN, "dax support is missing\n", "")
     assert (skipped.outcome, skipped.message) == (Outcome.SKIP, "dax support is missing")

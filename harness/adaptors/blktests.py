@@ -120,7 +120,16 @@ def _results(output: str) -> tuple[list[KtapTest], list[KtapTest]]:
             line = "" if not last.message and _MEASURED.match(line) else line
             message = f"{last.message}\n{line.strip()}".strip()
             now.append(KtapTest(last.name, last.outcome, message))
-    return found, group
+    return [_explained(test) for test in found], group
+
+
+def _explained(test: KtapTest) -> KtapTest:
+    """End the message of a failure with its reason: summaries show that line alone."""
+    first = test.message.partition("\n")[0]
+    if test.outcome is not Outcome.FAIL or not first:
+        return test
+    reason = "the output is not the expected one" if first.startswith("---") else first.rstrip(":")
+    return KtapTest(test.name, test.outcome, f"{test.message}\nE   ./check: {reason}")
 
 
 def _on_disks(text: str) -> bool:

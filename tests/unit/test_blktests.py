@@ -62,7 +62,14 @@ def test_conditions_and_devices_are_subtests() -> None:
     }
     message = result.subtests[1].message
     assert message.startswith("--- tests/nvme/004.out")  # not what it measured
-    assert message.endswith("+Test failed")
+    assert message.endswith("+Test failed\nE   ./check: the output is not the expected one")
+
+
+@pytest.mark.parametrize("reason", ["exited with status 1", "something found in dmesg:"])
+def test_a_failure_ends_with_its_reason(reason: str) -> None:
+    text = f"{ONE.format(status='failed')}    {reason}\n    [1.0] more\n"
+    last = judge(1, text, "").message.splitlines()[-1]
+    assert last == f"E   ./check: {reason.rstrip(':')}"
 
 
 def test_a_check_that_does_not_start_is_an_error() -> None:

@@ -116,7 +116,7 @@ def _picked(
         )
 
     def keys(revision: Revision) -> set[tuple[int, str, str, str]]:
-        own = (revision.patchset, revision.kernel, revision.sender)
+        own = (revision.one_of_several, revision.kernel, revision.sender)
         return {(id(thread), *own) for thread in revision.threads}
 
     meant = set().union(*map(keys, matches))
@@ -137,7 +137,7 @@ def _every_series(sent: Iterable[Revision]) -> list[list[Revision]]:
     for revision in sent:
         thread = id(revision.threads[0])
         kernel = revision.kernel if len(kernels[thread, revision.rank]) > 1 else ""
-        by_thread.setdefault((thread, revision.patchset, kernel), []).append(revision)
+        by_thread.setdefault((thread, revision.one_of_several, kernel), []).append(revision)
     every: list[list[Revision]] = []
     by_title: dict[str, list[Revision]] = {}
     for together in by_thread.values():

@@ -189,7 +189,7 @@ class _Draft:
         if parent is None or is_reply(parent) or parent.has_diff:
             return None
         subject = written_by_hand(parent.subject)
-        if subject.total and not subject.patchset:
+        if subject.total and not subject.names_series:
             return None
         own = known[parent.sender] == known[self.mails[0].sender]
         same = not subject.version or self.rank()[0] in (0, subject.version)

@@ -42,7 +42,7 @@ _VERSION_AT_END = re.compile(
     r"(?<!cgroup)(?<!cgroups)(?<!api)(?<!abi)(?<!nfs)\sv([2-9]|\d\d)$", re.IGNORECASE
 )
 _NUMBER_BEHIND = re.compile(r"\s[\[(](\d{1,3})\s?(?:/|of)\s?(\d{1,3})[\])]$")
-_PATCHSET = re.compile(r"\bPATCH[ -]?(?:SET|SERIES|BOMB)\b", re.IGNORECASE)
+_NAMES_SERIES = re.compile(r"\bPATCH[ -]?(?:SET|SERIES|BOMB)\b", re.IGNORECASE)
 _RESENT = re.compile(r"\bre-?(?:sen[dt]|post(?:ed)?)", re.IGNORECASE)
 _GLUED = (  # [PATCHv2], [RFC_1/2], [net-nextv2], [PATCH 0/2v2], [PATCH v21/2]
     (re.compile(r"(PATCH|RFC|RESEND)_?(?=v?\d)|(?<=-next)(?=v\d)", re.IGNORECASE), r"\1 "),
@@ -93,8 +93,8 @@ class Subject:
     ``version`` and ``minor`` are 2 and 1 for v2.1; ``version`` is 0 if none is written.
     ``between`` is "5" for 3.5/7; ``unlimited``: the total is a letter, as in 3/n.  ``tagged``: a
     tag contains PATCH or a number, unlike in most other mails of an archive.  ``foreign``: a word
-    that may mean "Re:" in another language precedes the tags.  ``patchset``: a tag says PATCHSET,
-    so that without a diff this is the cover letter of a series, perhaps numbered among several.
+    that may mean "Re:" in another language precedes the tags.  ``names_series``: a tag says
+    PATCHSET, so that without a diff this is a series' cover letter, perhaps numbered among several.
     ``rfc``, ``resent`` and ``pull``: a tag says so; ``kernel`` is the release or branch that a tag
     names, such as 6.1.y, ``prefix`` what else the tags say, such as net-next.
     """
@@ -109,7 +109,7 @@ class Subject:
     reply: bool = False
     foreign: bool = False
     tagged: bool = False
-    patchset: bool = False
+    names_series: bool = False
     rfc: bool = False
     resent: bool = False
     pull: bool = False
@@ -158,7 +158,7 @@ def parse_subject(text: str) -> Subject:
         reply=reply,
         foreign=foreign,
         tagged=bool(number) or patch,
-        patchset=any(map(_PATCHSET.search, tags)),
+        names_series=any(map(_NAMES_SERIES.search, tags)),
         rfc=any(re.search(r"\bRFC", tag, re.IGNORECASE) for tag in tags),
         resent=any(map(_RESENT.search, tags)),
         kernel=" ".join(_KERNEL.findall(_COUNTS.sub(" ", " ".join(tags)))),

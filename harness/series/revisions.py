@@ -53,9 +53,9 @@ class Revision:
         return self.patches[0].subject.kernel if self.patches else ""
 
     @property
-    def patchset(self) -> str:
+    def one_of_several(self) -> str:
         """The id of the cover letter, if it says that there may be several series in the thread."""
-        return self.cover.message_id if self.cover and self.cover.subject.patchset else ""
+        return self.cover.message_id if self.cover and self.cover.subject.names_series else ""
 
     @property
     def title(self) -> str:

@@ -30,7 +30,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("thread", THREADS)
-def test_each_patchset_of_a_thread_is_a_series(tmp_path: Path, thread: str) -> None:
+def test_each_cover_letter_of_a_thread_begins_a_series(tmp_path: Path, thread: str) -> None:
     with pytest.raises(SeriesError, match="contains 2 series") as caught:
         load(tmp_path, thread)
     assert "patches] kernel" in caught.value.details
@@ -39,14 +39,14 @@ def test_each_patchset_of_a_thread_is_a_series(tmp_path: Path, thread: str) -> N
 
 @pytest.mark.parametrize("thread", THREADS)
 @pytest.mark.parametrize("pick", ["kernel", "x@x", "two"])
-def test_a_patchset_is_picked(tmp_path: Path, thread: str, pick: str) -> None:
+def test_one_of_several_is_picked(tmp_path: Path, thread: str, pick: str) -> None:
     got = load(tmp_path, thread, SeriesRequest(pick=pick))
     assert [patch.message_id for patch in got.patches] == ["a@x", "b@x"]
     assert (got.title, got.version) == ("kernel", 2)
     assert got.notes == ("not used, other series in the same thread: 'tools'",)
 
 
-def test_a_patchset_alone_may_have_any_number(tmp_path: Path) -> None:
+def test_one_alone_may_have_any_number(tmp_path: Path) -> None:
     thread = "\n".join(BOMB.splitlines()[2:5])
     for number in ("v2 1/2", "v2 3/7", "v2"):
         got = load(tmp_path, thread.replace("v2 1/2", number))
@@ -54,7 +54,7 @@ def test_a_patchset_alone_may_have_any_number(tmp_path: Path) -> None:
         assert (got.title, got.version, got.notes) == ("kernel", 2, ())
 
 
-def test_the_next_version_of_a_patchset_in_the_same_thread(tmp_path: Path) -> None:
+def test_the_next_version_of_one_in_the_same_thread(tmp_path: Path) -> None:
     again = """
     90000 ann w-diff<x [PATCHSET v3] kernel
     90001 ann f<w [PATCH 1/2] one

@@ -143,7 +143,7 @@ class GuestSide:
             return None
         if module_path.is_relative_to(self.package):
             top = self.package.parent  # the default suite has the same id everywhere
-        path = Path(os.path.relpath(where, top)).as_posix()
+        path = os.path.relpath(where, top)
         module: pytest.Module = pytest.Module.from_parent(
             parent, path=module_path, nodeid=sendable(path)
         )

@@ -87,9 +87,10 @@ class TestChooser:
         reach = self.reach(mutant)
         if reach is Reach.NOWHERE:
             return Chosen(reach)
-        found = self.coverage.tests_in(mutant.file)
         if reach is Reach.EXECUTED:
             found = self.coverage.tests_of(mutant.file, mutant.line, mutant.last)
+        else:
+            found = self.coverage.tests_in(mutant.file)
         tests = [test for test in found if test in self.passing]
         if not tests:
             return Chosen(reach, (str(BOOTS),))

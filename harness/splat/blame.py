@@ -14,6 +14,8 @@ from harness.splat.kind_bystanders import FAMOUS_WAITS
 from harness.splat.reporters import EXCEPTIONS, REPORTERS
 from harness.splat.stacks import real_frames
 
+_BUT_EXCEPTIONS = tuple(group for group in COMMON if group is not EXCEPTIONS)
+
 
 def blame(
     candidates: Iterable[str], also: tuple[FunctionGroup, ...] = (), by_check: bool = False
@@ -26,8 +28,8 @@ def blame(
     does more than report faults, or else the first.
     """
     names = list(functions(candidates))
-    others = tuple(group for group in COMMON if group is not EXCEPTIONS)
-    for groups in (COMMON + also, COMMON, *((others,) if by_check else ()), REPORTERS):
+    checked = (_BUT_EXCEPTIONS,) if by_check else ()
+    for groups in (COMMON + also, COMMON, *checked, REPORTERS):
         if name := _first_outside(groups, names):
             return name
     return names[0] if names else ""

@@ -15,10 +15,10 @@ import pytest
 
 TOP = Path(__file__).parents[2]
 Job = tuple[int, dict[str, Any], str]
+Once = Callable[..., Job]
 
 # The configuration of the default series: a planted series then recompiles only what it changes.
 KCONFIG = ("--kconfig", "base", "--kconfig", "nvmet", "--kconfig", "modules")
-Once = Callable[..., Job]
 
 # One file or more of each kind of suite.  All of them are the README's first command, and nightly.
 SUITES = (

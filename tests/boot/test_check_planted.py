@@ -8,7 +8,6 @@ build; 5 mends that.  At the tip nothing is wrong.
 from __future__ import annotations
 
 import difflib
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -72,8 +71,7 @@ def steps(text: str) -> list[tuple[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the series and its suite."""
+def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
     place = tmp_path_factory.mktemp("planted")
     (place / "series").mkdir()
     release = source.release("7.2", Progress(quiet=True))
@@ -91,18 +89,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
         text = new
     (place / "test_planted.py").write_text(SUITE)
-    return place
-
-
-def check(place: Path, name: str, *words: str) -> Job:
-    kernel = ("--kernel", "7.2", *KCONFIG, "--only", "build,tests")  # the main job's kernel
-    suite = ("--suite", str(place / "test_planted.py"), "--out", str(place / name))
-    return harness("check", "--json", str(place / "series"), *kernel, *suite, *words)
-
-
-@pytest.fixture(scope="module")
-def job(place: Path) -> Job:
-    return check(place, "run")
+    suite = str(place / "test_planted.py")
+    kernel = ("--kernel", "7.2", *KCONFIG)
+    words = (*kernel, "--only", "build,tests", "--suite", suite)  # the main job's kernel
+    return harness("check", "--json", str(place / "series"), *words, "--out", str(place / "run"))
 
 
 def cells(job: Job, check: str) -> dict[int, dict[str, Any]]:

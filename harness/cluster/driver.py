@@ -15,7 +15,7 @@ import json
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from harness.cluster import parcels, placement, request, worker
 from harness.cluster.placement import BuildPlace, Durations, KnownWorker, QueuedTrial
 from harness.cluster.relayed import RelayedTrial
 from harness.cluster.request import RefusedReply, TrialReply, TrialRequest
+from harness.cluster.ticket import Ticket, no_worker
 from harness.cluster.worker import TrialWorkers, WorkerRecord
 from harness.errors import HarnessError, HostFault, LacksRelease
 from harness.model import Accel
@@ -37,22 +38,6 @@ _ABSENT = 5  # looks that a worker may be absent from: one that has just joined 
 _PARTING = 30.0  # seconds for trials to end after Ctrl-C
 _NOBODY = 10.0  # seconds to wait for a worker that can take a trial, if others are there
 _ALONE = 600.0  # seconds to wait for any worker
-
-
-@dataclasses.dataclass
-class _Ticket:
-    """A trial that was requested: what travels, and how far it got."""
-
-    trial: QueuedTrial
-    text: str
-    work: worker.Work
-    parcels: tuple[bytes, bytes]
-    view: RelayedTrial
-    promise: concurrent.futures.Future[TrialReply]
-    attempts: int = 0
-    running: Any = None  # Dask's future
-    losses: list[str] = dataclasses.field(default_factory=list)
-    since: float = dataclasses.field(default_factory=time.monotonic)
 
 
 class Cluster:
@@ -69,12 +54,13 @@ class Cluster:
         self.durations = Durations()
         self._topic = f"harness-{self.token}"
         self._refused: dict[str, str] = {}
-        self._tickets: dict[str, _Ticket] = {}
+        self._tickets: dict[str, Ticket] = {}
         self._queue: list[QueuedTrial] = []
         self._parcels: dict[str, Any] = {}
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._over, self._changed = threading.Event(), threading.Condition()
         self._stopped = False
+        self._broken: BaseException | None = None  # what ended our thread
         self._driver = worker.versions("driver")
         self._plugin = TrialWorkers(self._topic, self._driver, self.token, shares)
 
@@ -137,10 +123,10 @@ class Cluster:
             needs |= {"kvm": 1.0} if wanted.accel is Accel.KVM else {}
         trial = QueuedTrial(request.key_of(text), BuildPlace(wanted.config, number), needs)
         view = RelayedTrial(folder, self._progress)
-        ticket = _Ticket(trial, text, work, parcels, view, concurrent.futures.Future())
+        ticket = Ticket(trial, text, work, parcels, view, concurrent.futures.Future())
         self._inbox.put(functools.partial(self._enqueue, ticket))
         if self._over.is_set():  # nobody may read the inbox any more
-            ticket.promise.cancel()
+            ticket.give_up(self._broken)
         return ticket.promise
 
     def drop(self, promise: concurrent.futures.Future[TrialReply]) -> None:
@@ -154,6 +140,18 @@ class Cluster:
     # The thread that owns the state
 
     def _work(self) -> None:
+        try:
+            self._serve()
+        except BaseException as error:  # who waits for a trial would never hear of it
+            self._broken = error
+            self._over.set()
+            with contextlib.suppress(Exception):
+                self._cancel_all()
+        with contextlib.suppress(queue.Empty):
+            while True:  # whoever waits for a trial that came too late
+                self._inbox.get_nowait()()
+
+    def _serve(self) -> None:
         looked = time.monotonic()
         while not self._over.is_set():
             with contextlib.suppress(queue.Empty):
@@ -165,9 +163,6 @@ class Cluster:
                 self._place()
             with self._changed:
                 self._changed.notify_all()
-        with contextlib.suppress(queue.Empty):
-            while True:  # whoever waits for a trial that came too late
-                self._inbox.get_nowait()()
 
     def _hear(self, message: dict[str, Any]) -> None:
         """Take a message of a worker.  The connection's thread must not wait."""
@@ -198,9 +193,9 @@ class Cluster:
 
     # Trials begin
 
-    def _enqueue(self, ticket: _Ticket) -> None:
+    def _enqueue(self, ticket: Ticket) -> None:
         if self._stopped:
-            ticket.promise.cancel()
+            ticket.give_up(self._broken)
             return
         self._tickets[ticket.trial.key] = ticket
         self._queue.append(ticket.trial)
@@ -216,9 +211,9 @@ class Cluster:
                 known.runs, known.since = chosen, now
                 self._start(self._tickets[chosen.key], known)
 
-    def _start(self, ticket: _Ticket, known: KnownWorker) -> None:
+    def _start(self, ticket: Ticket, known: KnownWorker) -> None:
         ticket.attempts += 1
-        parcels = [self._parcel(data) for data in ticket.parcels]
+        parcels = [self._parcel(data, known) for data in ticket.parcels]
         ticket.running = self._client.submit(
             worker.perform,
             *(ticket.trial.key, ticket.text, self._topic, known.name, ticket.work, *parcels),
@@ -227,31 +222,50 @@ class Cluster:
             workers=[known.address],
             pure=False,
         )
-        ended = functools.partial(self._ended, ticket, known)
-        ticket.running.add_done_callback(
-            lambda future: self._inbox.put(functools.partial(ended, future))
-        )
+        ticket.running.add_done_callback(functools.partial(self._fetch, ticket, known))
 
-    def _parcel(self, data: bytes) -> Any:
-        """Return Dask's future of a parcel: workers fetch it from one another, each once."""
+    def _parcel(self, data: bytes, known: KnownWorker) -> Any:
+        """Return Dask's future of a parcel: workers fetch it from one another, each once.
+
+        The first worker that needs it makes it: others may be busy with a trial for an hour.
+        """
         name = f"parcel-{request.digest_of(data)}"
         if name not in self._parcels:
-            self._parcels[name] = self._client.submit(bytes, data, key=name)
+            self._parcels[name] = self._client.submit(
+                bytes, data, key=name, workers=[known.address], allow_other_workers=True
+            )
         return self._parcels[name]
 
     # Trials end
 
-    def _ended(self, ticket: _Ticket, known: KnownWorker, future: Any) -> None:
+    def _fetch(self, ticket: Ticket, known: KnownWorker, future: Any) -> None:
+        """Fetch what a worker has for an ended trial.  Our own thread must not wait for it.
+
+        If the worker is lost now, our thread sees that, and cancels the future that waits here.
+        """
+        try:
+            end = future.result()
+        except Exception as error:
+            end = error
+        self._inbox.put(functools.partial(self._ended, ticket, known, future, end))
+
+    def _ended(
+        self,
+        ticket: Ticket,
+        known: KnownWorker,
+        future: Any,
+        end: tuple[str, bytes] | Exception,
+    ) -> None:
         """A trial has ended on a worker: there is a reply, or Dask gave it up."""
         key = ticket.trial.key
         self._free(known, key)
         if ticket.running is not future or future.status == "cancelled":
             return  # the trial was given to another worker, or is not wanted any more
-        if future.status != "finished":
-            self._lost(ticket, known, f"it failed there: {future.exception()!r}"[:200])
+        if isinstance(end, Exception):
+            self._lost(ticket, known, f"it failed there: {end!r}"[:200])
             return
         try:
-            text, archive = future.result()
+            text, archive = end
             reply = request.opened(key, text, archive)
             fault = reply.fault
             if fault is not None and fault.of_host and fault.kind != LacksRelease.__name__:
@@ -269,18 +283,13 @@ class Cluster:
         known.faults = 0
         self._finish(ticket, reply)
 
-    def _finish(self, ticket: _Ticket, end: TrialReply | HarnessError) -> None:
+    def _finish(self, ticket: Ticket, end: TrialReply | HarnessError) -> None:
         """Keep the promise: with a reply, or the error that there is instead."""
         self._tickets.pop(ticket.trial.key, None)
-        ticket.running = None  # Dask may forget it
-        ticket.view.end()
-        if isinstance(end, HarnessError):
-            ticket.promise.set_exception(end)
-        else:
-            ticket.promise.set_result(end)
+        ticket.finish(end)
         self._place()
 
-    def _lost(self, ticket: _Ticket, known: KnownWorker, why: str) -> None:
+    def _lost(self, ticket: Ticket, known: KnownWorker, why: str) -> None:
         """Queue a trial again that brought no result; after MOST_LOST losses, give it up."""
         ticket.view.end()
         ticket.running = None
@@ -314,6 +323,8 @@ class Cluster:
         end = time.monotonic() + _PARTING
         with self._changed:
             while self._tickets or any(known.runs for known in self.workers.values()):
+                if self._over.is_set():
+                    break
                 if not self._changed.wait(_INTERVAL) and time.monotonic() > end:
                     break
 
@@ -322,23 +333,21 @@ class Cluster:
             if ticket.promise is promise:
                 del self._tickets[key]
                 self._queue = [trial for trial in self._queue if trial.key != key]
-                running, ticket.running = ticket.running, None
+                running = ticket.running
+                ticket.give_up(None)
                 if running is not None:
                     self._client.cancel([running], force=True)
-                ticket.view.end()
-                promise.cancel()
 
     def _cancel_all(self) -> None:
         self._stopped = True
         tickets = list(self._tickets.values())
         self._queue.clear()
         running = [ticket.running for ticket in tickets if ticket.running is not None]
+        self._tickets.clear()
+        for ticket in tickets:
+            ticket.give_up(self._broken)
         if running:
             self._client.cancel(running, force=True)
-        for ticket in tickets:
-            ticket.view.end()
-            ticket.promise.cancel()
-        self._tickets.clear()
 
     # Housekeeping
 
@@ -378,14 +387,4 @@ class Cluster:
                 waiting.since = now
             elif now - waiting.since > (_NOBODY if self.workers else _ALONE):
                 self._queue.remove(trial)
-                self._finish(waiting, _nobody(trial, self.workers.values()))
-
-
-def _nobody(trial: QueuedTrial, workers: Iterable[KnownWorker]) -> HostFault:
-    needs = ", ".join(name for name in trial.needs if name != "trial")
-    have = [f"{known.name}: {', '.join(known.resources)}" for known in workers]
-    return HostFault(
-        f"no worker can take this trial, which needs {needs}",
-        hint="start a worker that has it (docs/cluster.md)",
-        details="\n".join(have) or "there are no workers any more",
-    )
+                self._finish(waiting, no_worker(trial, self.workers.values()))

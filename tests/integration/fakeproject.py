@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -121,7 +122,7 @@ class Project:
     ) -> tuple[int, dict[str, Any], str]:
         """Run to the end: exit code, what --json printed, and what was said."""
         process = self.start(*words, before=before, mode=mode, **more)
-        out, err = process.communicate(timeout=PATIENCE)
+        out, err = ended(process)
         return process.returncode, json.loads(out or "{}"), err
 
     def harness(self, *words: str | Path) -> subprocess.CompletedProcess[str]:
@@ -149,6 +150,18 @@ class Patched(Project):
 
     def environment(self, mode: str = "up", **more: str) -> dict[str, str]:
         return super().environment(mode, FAKE_STATE=str(self.path), **more)
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[str, str]:
+    """Wait for the end; return what was printed and what was said.
+
+    A process that does not end fails the test with the stacks of its threads.
+    """
+    try:
+        return process.communicate(timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGABRT)  # faulthandler's
+        raise AssertionError("it does not end:\n" + process.communicate()[1]) from None
 
 
 def outcomes(run: dict[str, Any], side: int = -1) -> dict[str, str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import faulthandler
 import fcntl
 import gc
 import importlib
@@ -40,6 +41,7 @@ _forms = [(each.encoding, each.errors) for each in (sys.stdin, sys.stdout, sys.s
 def serve(sock: socket.socket) -> None:
     """Fork a program for each that is asked for, until nobody can ask any more."""
     os.setpgid(0, 0)
+    faulthandler.enable(2)  # a test that has waited too long asks a program where it is
     while True:
         message, fds, _, _ = socket.recv_fds(sock, warm.SIZE, 16)
         if not message:

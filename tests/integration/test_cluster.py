@@ -14,7 +14,7 @@ from typing import Any
 
 import faketree
 import pytest
-from fakeproject import Project, outcomes
+from fakeproject import Project, ended, outcomes
 from patience import PATIENCE
 from test_bisect_verb import GREP, ID, LOOK, Bisect, plain, proven
 from test_check import DIR, HOLE, Check, findings, states
@@ -89,7 +89,7 @@ def test_ctrl_c_ends_guests_on_workers_and_keeps_what_was_found(project: Project
     begun = '"started", "id": "suite/test_it.py::test_waits"'
     eventually(lambda: journal.exists() and begun in journal.read_text(), process)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=PATIENCE)
+    _, err = ended(process)
     assert process.returncode == 130, err
     run = json.loads((project.out / "run.json").read_text())
     assert run["interrupted"]
@@ -269,7 +269,7 @@ def test_a_bisection_on_workers_finds_the_commit(tmp_path: Path) -> None:
     project = Bisect(tmp_path, plain(12, 8))
     words = project.history("--test", ID, "--on", "local:3")
     process = project.start(*words)
-    out, err = process.communicate(timeout=PATIENCE)
+    out, err = ended(process)
     assert process.returncode == 0, err
     found = json.loads(out)
     assert found["culprit"]["subject"] == "commit 8"
@@ -282,6 +282,6 @@ def test_a_bisection_on_workers_finds_the_commit(tmp_path: Path) -> None:
 def test_a_bisection_that_needs_this_machine_is_refused(tmp_path: Path) -> None:
     project = Bisect(tmp_path, plain(4, 2))
     process = project.start(*project.history("--on", "local:2", *LOOK, GREP))
-    out, _ = process.communicate(timeout=PATIENCE)
+    out, _ = ended(process)
     assert process.returncode == 129
     assert "a command" in json.loads(out)["error"]["what"]

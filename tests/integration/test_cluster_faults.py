@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pytest
 import seeds
-from fakeproject import Project, outcomes
+from fakeproject import Project, ended, outcomes
 from patience import PATIENCE
 
 BEGUN = '"started", "id": "suite/test_it.py::test_waits"'
@@ -124,8 +124,8 @@ def farm(tmp_path: Path) -> Iterator[Farm]:
         yield Farm(fixed_project(tmp_path), tmp_path / "farm", exits)
 
 
-def ended(process: subprocess.Popen[str]) -> tuple[int, dict[str, object], str]:
-    out, err = process.communicate(timeout=PATIENCE)
+def finished(process: subprocess.Popen[str]) -> tuple[int, dict[str, object], str]:
+    out, err = ended(process)
     assert "Traceback" not in err, err
     return process.returncode, json.loads(out or "{}"), err
 
@@ -148,7 +148,7 @@ def test_a_trial_is_done_again_when_its_worker_is_killed(farm: Farm) -> None:
     farm.begun(process)
     farm.worker("w1")
     farm.workers["w0"].kill()
-    code, run, err = ended(process)
+    code, run, err = finished(process)
     counted_once(farm, code, run, err)
     assert "worker w0 is gone" in err
     eventually(lambda: not farm.programs("w0"))
@@ -172,7 +172,7 @@ def test_a_poisoned_result_is_refused(farm: Farm, tmp_path: Path) -> None:
     process = farm.run()
     eventually(lambda: bool(list((farm.folder / "w0").glob("trials/*"))))
     farm.worker("w1")
-    code, run, err = ended(process)
+    code, run, err = finished(process)
     counted_once(farm, code, run, err)
     assert "checksum is wrong" in err
 
@@ -219,7 +219,7 @@ def test_trials_travel_encrypted(tmp_path: Path) -> None:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
             )
-            return ended(process)
+            return finished(process)
 
         code, _, err = run("one", "--tls", "--on", farm.address, **tls)
         assert code == 0, err
@@ -240,7 +240,7 @@ def test_a_trial_is_done_again_when_its_worker_hangs(farm: Farm) -> None:
     farm.begun(process)
     farm.worker("w1")
     farm.workers["w0"].send_signal(signal.SIGSTOP)
-    code, run, err = ended(process)
+    code, run, err = finished(process)
     counted_once(farm, code, run, err)
     # It wakes up, learns that it was given up, and leaves nothing.
     farm.workers["w0"].send_signal(signal.SIGCONT)
@@ -259,7 +259,7 @@ def test_a_trial_is_done_elsewhere_when_a_disk_is_full(farm: Farm) -> None:
     farm.worker("w1", WAIT="20")
     log = farm.folder / "worker.log"
     eventually(lambda: log.read_text().count("Registered to") == 2)
-    code, run, err = ended(farm.project.start("--on", farm.address))
+    code, run, err = finished(farm.project.start("--on", farm.address))
     assert code == 0, err
     assert "w0: " in err
     assert "the trial is done again" in err
@@ -297,7 +297,7 @@ def test_a_trial_is_done_again_when_its_worker_is_cut_off(tmp_path: Path) -> Non
         farm.worker("w1")
         ip("link", "set", link, "down")
         # The scheduler's address went with the link; others go on reaching it.
-        code, run, err = ended(process)
+        code, run, err = finished(process)
         counted_once(farm, code, run, err)
 
 
@@ -316,7 +316,7 @@ def test_a_trial_that_is_lost_three_times_is_given_up(farm: Farm) -> None:
         for name in busy():
             farm.workers[name].kill()
             gone.add(name)
-    code, run, _ = ended(process)
+    code, run, _ = finished(process)
     assert code == 128
     assert run["error"]["what"] == "the trial patched was lost 3 times"  # type: ignore[index]
     details = run["error"]["details"]  # type: ignore[index]

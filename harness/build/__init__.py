@@ -13,6 +13,7 @@ from harness.build.kernel_store import find, folder, key, lean, loaded_digest
 from harness.build.line_kinds import error_paths, leaving, statements, without_code
 from harness.build.make import build, can_be_lean
 from harness.build.make_records import may_use
+from harness.build.nearest import pervasive
 from harness.build.skip import affected
 from harness.build.tools import ccache, toolchain
 
@@ -33,6 +34,7 @@ __all__ = [
     "leaving",
     "loaded_digest",
     "may_use",
+    "pervasive",
     "restore",
     "series_lines",
     "statements",

@@ -15,7 +15,7 @@ import dataclasses
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from harness import paths, process, serial
@@ -33,6 +33,7 @@ _OWN, _SHARED_OWN = ".harness-", (".harness-built",)
 # Made again from the objects in any case, and large.
 _LINKED = ("vmlinux", ".tmp_vmlinux")
 _MOST = 0.9  # of the objects: if more must be compiled, a copy is not worth its space
+_MANY = 0.2  # of the objects: to compile so many again, there and back, costs more than a copy
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,6 +90,13 @@ def nearest(out: Path) -> NearestFolder | None:
             found.append(NearestFolder(folder, count, len(named)))
     best = min(found, key=lambda folder: folder.differing, default=None)
     return best if best and best.differing <= _MOST * best.total else None
+
+
+def pervasive(out: Path, names: Iterable[str]) -> bool:
+    """Whether many of the objects that were compiled in ``out`` name one of these options."""
+    wanted = frozenset(names)
+    objects = _named_options(out) if wanted else ()
+    return sum(not wanted.isdisjoint(named) for named in objects) > _MANY * len(objects)
 
 
 def _record(folder: Path) -> FolderRecord:

@@ -92,7 +92,7 @@ def _compiled(
         return {}
     compiler = dataclasses.replace(lab.toolchain, words=(*lab.toolchain.words, *WARN))
     request = lab.request_for(checkout)
-    out = build.folder(checkout, lab.own_request, compiler)
+    out = build.folder(checkout, lab.folder_request, compiler)
     with lab.progress.stage("W=1", f"{len(objects)} objects"):
         kconfig.attempt(checkout.path, out, request, compiler)
         collector = WarningCollector(out, checkout.path)

@@ -80,8 +80,14 @@ class Lab:
         return cls(plan, request, toolchain, kind, progress)
 
     @property
-    def own_request(self) -> Request:
-        """What was requested, without what follows from the series."""
+    def folder_request(self) -> Request:
+        """The options that build folders are named after.
+
+        What follows from a series is left out, so that all series share a folder, unless most of
+        that folder would be compiled again for it, and again for the next series.
+        """
+        if self.followed.pervasive:
+            return self.request
         return self.request.without({option.name for option in self.followed.options})
 
     def request_for(self, checkout: Checkout) -> Request:
@@ -89,8 +95,8 @@ class Lab:
         return self.request if checkout.patches else self.request.without(self.followed.new)
 
     def folder(self, checkout: Checkout) -> Path:
-        """Return the build folder, which all series share: only what differs is compiled."""
-        return build.folder(checkout, self.own_request, self.toolchain)
+        """Return the build folder, in which only what differs is compiled."""
+        return build.folder(checkout, self.folder_request, self.toolchain)
 
     def following(
         self, slot: tree.Slot, base: Checkout, tip: Checkout, *, held: bool
@@ -119,6 +125,9 @@ class Lab:
             return None
         if held:
             follow.show(found, self.progress)
+        names = [option.name for option in found.options]
+        pervasive = build.pervasive(self.folder(base), names)
+        found = dataclasses.replace(found, pervasive=pervasive)
         request = Request((*self.request.options, *found.options))
         return dataclasses.replace(lab, request=request, followed=found)
 

@@ -131,7 +131,7 @@ def unmutated(lab: Lab, slot: tree.Slot, tip: Checkout) -> tuple[Kernel, Path]:
     Raises Untestable if it cannot be lean.
     """
     slot.check_out(tip)
-    out = build.folder(tip, lab.own_request, lab.toolchain, _PURPOSE)
+    out = build.folder(tip, lab.folder_request, lab.toolchain, _PURPOSE)
     request = lab.request_for(tip)
     kconfig.configure(tip.path, out, request, lab.toolchain, lab.progress)
     if not build.can_be_lean(out, lab.toolchain):

@@ -89,6 +89,7 @@ $(objtree)/%.o: $(srctree)/%.c $(KCONFIG)
 	@$(compile) -MMD -MF $(@D)/.$(@F).d -c -o $@ $(srctree)/$*.c
 	@{ echo 'savedcmd_$*.o := $(compile) -c -o $*.o $(srctree)/$*.c'; echo; \
 	echo 'source_$*.o := $(srctree)/$*.c'; echo; echo 'deps_$*.o := \'; \
+	sed -n 's|^#if.*CONFIG_\([A-Z_]*\).*|  $$(wildcard include/config/\1) \\|p' $(srctree)/$*.c; \
 	tr -s ' \\' '\n' < $(@D)/.$(@F).d | sed -n '/\.c$$/d;s|^/.*|  & \\|p'; echo; \
 	} > $(@D)/.$(@F).cmd
 

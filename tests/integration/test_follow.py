@@ -69,6 +69,25 @@ def test_a_driver_that_no_fragment_asks_for_is_built_with_what_it_depends_on(
         assert "CONFIG_FAKE_DRIVER=y" in (project.out / side / "config").read_text()
 
 
+def test_options_of_most_objects_get_a_build_folder_of_their_own(project: Project) -> None:
+    names = ("init/main.c", "fs/namespace.c", "fs/configfs/dir.c")
+    text = "\n#ifdef CONFIG_FAKE_FEATURE\nint {}_more;\n#endif\n"
+    files = {n: (project.tree / n).read_text() + text.format(Path(n).stem) for n in names}
+    faketree.commit(project.tree, "fake: a feature that is everywhere", files)
+    faketree.git(project.tree, "tag", "--force", faketree.TAG)
+    for driver in (False, True):
+        project.out = project.path / f"out-{driver}"
+        for patch in project.series.glob("*.patch"):
+            patch.unlink()
+        project.patch(DRIVER if driver else "fs/configfs/mount.c", f"\nint fake_{driver};\n")
+        code, run, err = project.run()
+        assert code == 0, err
+        assert bool(run["followed"]) is driver
+    folders = [file.parent for file in project.cache.glob("builds/*/.config")]
+    driven = ["FAKE_DRIVER=y" in (folder / ".config").read_text() for folder in folders]
+    assert sorted(driven) == [False, True]
+
+
 def test_what_is_compiled_anyway_keeps_its_kernels(project: Project) -> None:
     project.patch("fs/configfs/dir.c", "\nint configfs_more;\n")
     code, first, err = project.run("--no-follow")

@@ -33,10 +33,12 @@ _LOCAL = re.compile(r"local:(\d+)")
 _ADDRESS = re.compile(
     r"(?:(?P<protocol>tcp|tls)://)?(?P<host>\[[^\]]+\]|[^:/\s]+)(?::(?P<port>\d+))?"
 )
-#: Dask keeps so many events and samples of each worker, for its developers; by default thousands.
-SHORT_LOGS = {
+LOCAL_SCHEDULER = {
+    # Events and samples that are kept of each worker, for Dask's developers; by default thousands.
     "distributed.admin.low-level-log-length": 20,
     "distributed.admin.system-monitor.log-length": 20,
+    # Workers of this machine are seen to end; one that is silent for minutes has a busy disk.
+    "distributed.scheduler.worker-ttl": None,
 }
 _TIMEOUT = 30.0  # seconds to reach a scheduler
 
@@ -108,9 +110,9 @@ def workers(
         else:
             shares, alive = {}, lambda: True
         client = exits.enter_context(_client(distributed, place))
-        cluster = exits.enter_context(Cluster(client, progress, shares).working())
+        cluster = exits.enter_context(Cluster(client, progress, shares, alive).working())
         with progress.stage("workers", on) as stage:
-            cluster.wait(count or 1, alive)
+            cluster.wait(count or 1)
             names = sorted(known.name for known in cluster.workers.values())
             stage.finish(f"{len(names)} on {on}: {', '.join(names)}")
         yield cluster
@@ -179,7 +181,7 @@ def _local_scheduler(distributed: Any) -> Iterator[str]:
     import dask.config
 
     with (
-        dask.config.set(SHORT_LOGS),
+        dask.config.set(LOCAL_SCHEDULER),
         distributed.LocalCluster(
             n_workers=0,
             host="127.0.0.1",

@@ -43,12 +43,19 @@ _ALONE = 600.0  # seconds to wait for any worker
 class Cluster:
     """Workers behind a Dask scheduler.
 
-    ``token`` names a file in our cache, by which a worker sees that it shares that cache.  One
-    thread owns all other attributes: whatever happens becomes a call in its inbox.
+    ``coming``: whether workers may still join, if one is lost.  ``token`` names a file in our
+    cache, by which a worker sees that it shares that cache.  One thread owns all other attributes:
+    whatever happens becomes a call in its inbox.
     """
 
-    def __init__(self, client: Any, progress: Progress, shares: dict[str, tuple[int, ...]]) -> None:
-        self._client, self._progress = client, progress
+    def __init__(
+        self,
+        client: Any,
+        progress: Progress,
+        shares: dict[str, tuple[int, ...]],
+        coming: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._client, self._progress, self._coming = client, progress, coming
         self.token = parcels.new_token()
         self.workers: dict[str, KnownWorker] = {}
         self.durations = Durations()
@@ -79,18 +86,18 @@ class Cluster:
                 self._over.set()
                 thread.join()
 
-    def wait(self, count: int, coming: Callable[[], bool]) -> None:
-        """Wait for so many workers, as long as they are ``coming``.
+    def wait(self, count: int) -> None:
+        """Wait for so many workers, as long as they are coming.
 
         Raises HostFault with the reasons if none can be used.
         """
         end = time.monotonic() + _ALONE
         with self._changed:
-            while len(self.workers) < count and coming() and time.monotonic() < end:
+            while len(self.workers) < count and self._coming() and time.monotonic() < end:
                 if self._refused and len(self._present()) <= len(self._refused):
                     break
                 self._changed.wait(_INTERVAL)
-        if len(self.workers) < count and not coming():
+        if len(self.workers) < count and not self._coming():
             log = paths.cache("cluster") / "workers.log"
             raise HostFault("a local worker has ended", hint=f"see {log}")
         if self.workers:
@@ -358,11 +365,12 @@ class Cluster:
 
     def _forget_lost(self) -> None:
         """Forget workers that Dask has lost, and queue their trials again."""
-        try:
+        present = set(self.workers)
+        # A scheduler that does not answer says nothing about its workers.
+        with contextlib.suppress(OSError, ValueError, KeyError, RuntimeError):
             present = self._present()
-        except (OSError, ValueError, KeyError, RuntimeError):
-            present = set()
         if self._client.status == "closed":
+            present = set()
             for open_ticket in list(self._tickets.values()):
                 self._finish(open_ticket, HostFault("the connection to the scheduler is lost"))
         for address, known in list(self.workers.items()):
@@ -381,10 +389,11 @@ class Cluster:
     def _give_up_hopeless(self) -> None:
         """Give up trials that no worker could take for a long time."""
         now = time.monotonic()
+        patience = _ALONE if not self.workers and self._coming() else _NOBODY
         for trial in list(self._queue):
             waiting = self._tickets[trial.key]
             if any(known.can(trial) for known in self.workers.values()):
                 waiting.since = now
-            elif now - waiting.since > (_NOBODY if self.workers else _ALONE):
+            elif now - waiting.since > patience:
                 self._queue.remove(trial)
                 self._finish(waiting, no_worker(trial, self.workers.values()))

@@ -123,7 +123,7 @@ def simulate(workers: int, trials: int) -> None:
     with tempfile.TemporaryDirectory() as folder, local, library.Client(local) as client:
         quiet = Progress(quiet=True)
         with driver.Cluster(client, quiet, {}).working() as cluster:
-            cluster.wait(workers, lambda: True)
+            cluster.wait(workers)
             # A verb keeps only so many requests open.
             room, memory = threading.Semaphore(2 * workers), {0: resident()}
             begin, before = time.monotonic(), cpu()
@@ -231,7 +231,7 @@ def main() -> int:
     if "--table" in sys.argv:
         print("\n".join(table()))
     else:
-        dask.config.set({**connect.SHORT_LOGS, **ONE_PROCESS})
+        dask.config.set({**connect.LOCAL_SCHEDULER, **ONE_PROCESS})
         with (
             mock.patch.object(worker, "describe", described),
             mock.patch.object(worker, "perform", slept),

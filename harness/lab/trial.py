@@ -194,7 +194,8 @@ def command(
         (folder / FIRST).write_text("".join(f"{test}\n" for test in plan.first))
         pytest += ["--run-first", str(folder / FIRST)]
         pytest += ["--only-first"] if plan.only_first else []
-    return [*pytest, *options.pytest_words(plan), *plan.suites, *plan.pytest_args]
+    suites = map(journal.own_suite, plan.suites)
+    return [*pytest, *options.pytest_words(plan), *suites, *plan.pytest_args]
 
 
 def _pytest(argv: list[str], folder: Path, cwd: Path, progress: Progress) -> tuple[int, list[str]]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from harness import adaptors
 from harness.model import Plan
+from harness.results import journal
 
 _SETTINGS = ("pyproject.toml", "pytest.ini", ".pytest.ini", "tox.ini", "setup.cfg")
 _LEFT_OUT = ("__pycache__", ".git", ".pytest_cache")
@@ -26,7 +27,7 @@ def paths_of(suites: Iterable[str]) -> Iterator[Path]:
     """Yield the paths of pytest's own suites."""
     for word in suites:
         if not adaptors.parse(word):
-            yield Path(word.partition("::")[0])
+            yield Path(journal.own_suite(word).partition("::")[0])
 
 
 def of_suites(

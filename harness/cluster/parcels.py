@@ -174,14 +174,17 @@ def pack_suites(plan: Plan) -> bytes:
     return archive(found.items())
 
 
-def with_suites(plan: Plan, packed: bytes) -> Plan:
+def with_suites(plan: Plan, packed: bytes, progress: Progress) -> Plan:
     """Unpack the suites on a worker, unless they are there; return the plan that uses them.
 
     Raises HostFault if the disk is full.
     """
-    place = paths.cache(_SUITES) / digest_of(packed)[:24]
-    if not place.is_dir():
-        unpack(packed, place)
+    top = paths.cache(_SUITES)
+    place = top / digest_of(packed)[:24]
+    # Another worker with this cache may be unpacking them, or already have tests running there.
+    with paths.lock(top / "lock", "the suites of the driver", progress):
+        if not place.is_dir():
+            unpack(packed, place)
     folder = _moved(plan.folder, place)
     folder.mkdir(parents=True, exist_ok=True)
     suites = tuple(_moved_suite(suite, place) for suite in plan.suites)

@@ -259,7 +259,7 @@ def _performed(
         folder.mkdir(parents=True, exist_ok=True)
         assert wanted.sources is not None
         start = parcels.ready(wanted.sources, pack, wanted.token, progress)
-        plan = parcels.with_suites(wanted.plan, suites)
+        plan = parcels.with_suites(wanted.plan, suites, progress)
         lab = Lab(
             *(plan, wanted.request, wanted.toolchain, wanted.accel, progress, wanted.followed),
             *(wanted.base, wanted.tip, wanted.counted),

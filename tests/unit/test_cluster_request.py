@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import io
 import json
 import tarfile
+import threading
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,8 @@ from harness import errors, serial
 from harness.cluster import connect, parcels, request
 from harness.cluster.request import Fault, RefusedReply, TrialReply
 from harness.errors import UsageError
+from harness.model import Plan
+from harness.progress import Progress
 
 KEY = "trial-0123"
 
@@ -168,3 +172,35 @@ def test_workers_of_another_version_are_refused() -> None:
     assert "Python 3.99" in dataclasses.replace(own, python="3.99").refusal(ours)
     assert "harness 0.0" in dataclasses.replace(own, harness="0.0").refusal(ours)
     assert "source text" in dataclasses.replace(own, code="other").refusal(ours)
+
+
+def test_suites_are_not_replaced_where_another_worker_runs_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Workers of one machine share a cache, and their first trials begin in the same moment."""
+    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project/test_it.py").write_text("def test_it(): pass\n")
+    plan = Plan(tmp_path / "project", suites=("test_it.py",))
+    packed = parcels.pack_suites(plan)
+    arrived = threading.Barrier(2)
+
+    def unpack(data: bytes, folder: Path) -> None:
+        with contextlib.suppress(threading.BrokenBarrierError):
+            arrived.wait(0.5)  # with a lock, nobody else comes
+        request.unpack(data, folder)
+
+    monkeypatch.setattr(parcels, "unpack", unpack)
+    inodes = []
+
+    def unpacked() -> None:
+        own = parcels.with_suites(plan, packed, Progress(quiet=True))
+        inodes.append((own.folder / "test_it.py").stat().st_ino)
+
+    threads = [threading.Thread(target=unpacked) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(inodes) == 2
+    assert len(set(inodes)) == 1

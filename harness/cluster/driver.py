@@ -220,7 +220,7 @@ class Cluster:
 
     def _start(self, ticket: Ticket, known: KnownWorker) -> None:
         ticket.attempts += 1
-        parcels = [self._parcel(data, known) for data in ticket.parcels]
+        parcels = [self._parcel(data) for data in ticket.parcels]
         ticket.running = self._client.submit(
             worker.perform,
             *(ticket.trial.key, ticket.text, self._topic, known.name, ticket.work, *parcels),
@@ -231,16 +231,14 @@ class Cluster:
         )
         ticket.running.add_done_callback(functools.partial(self._fetch, ticket, known))
 
-    def _parcel(self, data: bytes, known: KnownWorker) -> Any:
+    def _parcel(self, data: bytes) -> Any:
         """Return Dask's future of a parcel: workers fetch it from one another, each once.
 
-        The first worker that needs it makes it: others may be busy with a trial for an hour.
+        It is bound to no worker: Dask would not make it again when that one is lost.
         """
         name = f"parcel-{request.digest_of(data)}"
         if name not in self._parcels:
-            self._parcels[name] = self._client.submit(
-                bytes, data, key=name, workers=[known.address], allow_other_workers=True
-            )
+            self._parcels[name] = self._client.submit(bytes, data, key=name)
         return self._parcels[name]
 
     # Trials end
@@ -366,8 +364,9 @@ class Cluster:
     def _forget_lost(self) -> None:
         """Forget workers that Dask has lost, and queue their trials again."""
         present = set(self.workers)
-        # A scheduler that does not answer says nothing about its workers.
-        with contextlib.suppress(OSError, ValueError, KeyError, RuntimeError):
+        # A scheduler that does not answer says nothing about its workers.  Dask's client fails in
+        # many ways while it connects again; if it cannot, it is closed.
+        with contextlib.suppress(Exception):
             present = self._present()
         if self._client.status == "closed":
             present = set()

@@ -22,15 +22,15 @@ class Unforeseen(Exception):
 
 
 class Broken:
-    """A client of Dask whose connection fails in a way that nobody foresaw."""
-
-    status = "running"
+    """A client of Dask that fails in a way that nobody foresaw."""
 
     def __getattr__(self, name: str) -> Any:
         return lambda *_, **__: None
 
-    def run_on_scheduler(self, *_: object) -> set[str]:
-        raise Unforeseen("of the scheduler")
+    @property
+    def status(self) -> str:
+        """Whether it is connected."""
+        raise Unforeseen("of the client")
 
 
 @pytest.fixture
@@ -53,8 +53,8 @@ def test_what_nobody_foresaw_reaches_whoever_waits(
     cluster: Cluster, wanted: TrialRequest, tmp_path: Path
 ) -> None:
     first = cluster.submit(wanted, (b"", b""), 0, tmp_path / "first")
-    with pytest.raises(Unforeseen, match="of the scheduler"):
+    with pytest.raises(Unforeseen, match="of the client"):
         first.result(PATIENCE)
     later = cluster.submit(wanted, (b"", b""), 0, tmp_path / "later")
-    with pytest.raises(Unforeseen, match="of the scheduler"):
+    with pytest.raises(Unforeseen, match="of the client"):
         later.result(PATIENCE)

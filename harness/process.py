@@ -188,7 +188,8 @@ class Group:
     """A program in its own session, with all its children.
 
     Leaving the context kills those that are still running.  A guard process does the same if this
-    process dies without cleaning up.
+    process dies without cleaning up.  ``service``: it serves all threads, and is not interrupted
+    together with what they run (``interrupt_all``).
     """
 
     def __init__(
@@ -200,6 +201,7 @@ class Group:
         stdin: int | None = None,
         stdout: int | None = None,
         stderr: int | None = None,
+        service: bool = False,
     ) -> None:
         words = [os.fspath(word) for word in argv]
         self.thread = threading.get_ident()
@@ -221,7 +223,8 @@ class Group:
             self._guard = guard(self.popen.pid)
             _keep_nice(self.popen.pid)
             os.write(opened, b"\n")
-            _running.add(self)
+            if not service:
+                _running.add(self)
         except OSError as error:
             raise HostFault(
                 f"{words[0]} cannot be started: {error.strerror}", hint="harness doctor"

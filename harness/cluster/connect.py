@@ -216,6 +216,9 @@ def _local_workers(place: str, names: list[str]) -> Iterator[Callable[[], bool]]
             words = [word for pair in options.items() for word in pair]
             argv = [sys.executable, "-m", "distributed.cli.dask_worker", place, *words]
             argv += ["--no-nanny", "--no-dashboard"]
-            group = process.Group(argv, stdout=output.fileno(), stderr=subprocess.STDOUT)
+            # A search stops its trials, through the driver, and goes on with the same workers.
+            group = process.Group(
+                argv, stdout=output.fileno(), stderr=subprocess.STDOUT, service=True
+            )
             groups.append(exits.enter_context(group))
         yield lambda: all(group.popen.poll() is None for group in groups)

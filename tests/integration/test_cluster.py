@@ -276,6 +276,7 @@ def test_a_bisection_on_workers_finds_the_commit(tmp_path: Path) -> None:
     assert proven(found)
     phases = {int(step["name"].split('"commit ')[1][:-2]) for step in found["steps"][2:]}
     assert {8, 7} <= phases
+    assert "is gone" not in err  # a trial that is not needed any more costs no worker
     assert (project.out / "state.json").is_file()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -84,3 +85,15 @@ def test_a_relative_program_is_found_in_its_working_directory(tmp_path: Path) ->
 
 def test_input_reaches_the_program() -> None:
     assert process.run(["cat"], stdin="one\ntwo").stdout == "one\ntwo"
+
+
+def test_a_service_outlives_the_interruption_of_what_threads_run() -> None:
+    with (
+        process.Group(["sleep", "1000"]) as running,
+        process.Group(["sleep", "1000"], service=True) as service,
+    ):
+        process.interrupt_all()
+        assert running.popen.wait(PATIENCE) == -signal.SIGINT
+        assert service.popen.poll() is None
+        with pytest.raises(subprocess.TimeoutExpired):
+            service.popen.wait(0.2)

@@ -123,6 +123,8 @@ def _search(plan: BisectPlan, lab: Lab, start: Source, state: StateFile) -> Bise
             with contextlib.suppress(NotApplied):  # a candidate's own trial will say so
                 tip = slot.patched(plan.run.series)
                 lab = lab.following(slot, slot.base(), tip, held=True) or lab
+                if not plan.run.on:
+                    lab = lab.buildable(slot, lean=plan.signature.kind.lean)
                 lab = affected.order(lab, tip)
         if plan.mode is not BisectMode.CONFIG:  # only CONFIG needs the worktree throughout
             worktree.close()

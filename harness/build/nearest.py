@@ -15,7 +15,8 @@ import dataclasses
 import os
 import re
 import shutil
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from harness import paths, process, serial
@@ -92,11 +93,11 @@ def nearest(out: Path) -> NearestFolder | None:
     return best if best and best.differing <= _MOST * best.total else None
 
 
-def pervasive(out: Path, names: Iterable[str]) -> bool:
-    """Whether many of the objects that were compiled in ``out`` name one of these options."""
-    wanted = frozenset(names)
-    objects = _named_options(out) if wanted else ()
-    return sum(not wanted.isdisjoint(named) for named in objects) > _MANY * len(objects)
+def pervasive(out: Path, names: Collection[str]) -> tuple[str, ...]:
+    """Return those of the options that many of the objects compiled in ``out`` depend on."""
+    objects = _named_options(out) if names else ()
+    uses = Counter(name for named in objects for name in named)
+    return tuple(name for name in names if uses[name] > _MANY * len(objects))
 
 
 def _record(folder: Path) -> FolderRecord:

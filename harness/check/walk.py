@@ -171,8 +171,10 @@ class Walk:
         boots = self.request.wants("tests") and self.cluster is None
         lab = Lab.of(self.plan, self.progress, boots=boots)
         lab = lab.with_suites(self.slot.source)
-        following = lab.following(self.slot, self.applied.base, self.applied.tip, held=True) or lab
-        return affected.order(following, self.applied.tip)
+        lab = lab.following(self.slot, self.applied.base, self.applied.tip, held=True) or lab
+        if self.request.builds and self.cluster is None:
+            lab = lab.buildable(self.slot)
+        return affected.order(lab, self.applied.tip)
 
     @functools.cached_property
     def builder(self) -> Builder:

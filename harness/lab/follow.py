@@ -7,8 +7,12 @@ from, the lines with the kernel that they are about.
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import hashlib
-from collections.abc import Callable, Mapping
+import posixpath
+import re
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from harness import architectures, build, diff, git, kconfig, paths, serial
@@ -18,6 +22,7 @@ from harness.progress import Progress
 # Increment these when the same inputs start to give another answer: other options, other lines.
 _OPTIONS_GENERATION = "3"
 _GENERATION = "1"
+_NAMED_FILE = re.compile(r"([\w.+/-]+)\.[chSo]\b")
 _SHOWN = 8  # lines about what cannot be compiled; the summary of the lines has all
 
 
@@ -34,23 +39,29 @@ def followed(
     toolchain: Toolchain,
     more: tuple[str, ...],
     config: Callable[[], Mapping[str, str] | None],
+    left_out: tuple[tuple[str, str], ...] = (),
 ) -> Followed | None:
     """Return the options that the commits from ``base`` to ``tip`` need, from the cache or new.
 
     ``config`` returns the values in a .config of the request alone.  If it returns None, nothing
-    new can be found out, and the result may be None.
+    new can be found out, and the result may be None.  ``left_out`` are files whose options are not
+    wanted, each with the reason: the result is new, and stays in the cache.
     """
     inputs = (_OPTIONS_GENERATION, base.tree, tip.tree, request.digest, str(toolchain), *more)
     name = hashlib.sha256("\n".join(inputs).encode()).hexdigest()[:24]
     kept = paths.cache("follow") / f"{name}.json"
-    try:
-        return serial.read(kept, Followed)
-    except (OSError, serial.DamagedError):
-        values = config()
+    if not left_out:
+        with contextlib.suppress(OSError, serial.DamagedError):
+            return serial.read(kept, Followed)
+    values = config()
     if values is None:
         return None
-    sources = kconfig.SeriesSources(tip.path, tip.tree, changed(base, tip), more)
+    without = dict(left_out)
+    files = [file for file in changed(base, tip) if file.path not in without]
+    sources = kconfig.SeriesSources(tip.path, tip.tree, files, more)
     found = kconfig.follow(sources, values, request, toolchain.arch)
+    missed = (*(f"{file}: {why}" for file, why in left_out), *found.missed)
+    found = dataclasses.replace(found, missed=missed, left_out=left_out)
     with paths.writing(kept):
         serial.write(kept, found)
     return found
@@ -88,6 +99,27 @@ def show(followed: Followed, progress: Progress) -> None:
         progress.say(f"not compiled: {line}")
     if len(followed.missed) > _SHOWN:
         progress.say(f"not compiled: {len(followed.missed) - _SHOWN} more")
+
+
+def unbuildable(changed: Sequence[str], found: Followed, messages: str) -> list[str]:
+    """Return which of the changed files have options that keep the base from being built.
+
+    Those are the ones that make's messages name, or whose folder they name, or else all that
+    options were added for.
+    """
+    words = {word for option in found.options for word in option.reason.replace(":", " ").split()}
+    files = [file for file in changed if file in words]
+    named = [match[1] for match in _NAMED_FILE.finditer(messages)]
+    stems = [file for file in files if posixpath.splitext(file)[0] in named]
+    folders = {posixpath.dirname(name) for name in named}
+    return stems or [file for file in files if posixpath.dirname(file) in folders] or files
+
+
+def main_message(messages: str) -> str:
+    """Return the line of make's messages that says why: a linker says first where."""
+    lines = [line.strip() for line in messages.splitlines()]
+    telling = (line for line in lines if "error:" in line or "undefined reference" in line)
+    return next(telling, lines[0] if lines else "")
 
 
 def kept_lines(base: Checkout, kernel: Kernel) -> SeriesLines | None:

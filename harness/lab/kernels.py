@@ -86,9 +86,8 @@ class Lab:
         What follows from a series is left out, so that all series share a folder, unless most of
         that folder would be compiled again for it, and again for the next series.
         """
-        if self.followed.pervasive:
-            return self.request
-        return self.request.without({option.name for option in self.followed.options})
+        followed = {option.name for option in self.followed.options}
+        return self.request.without(followed.difference(self.followed.pervasive))
 
     def request_for(self, checkout: Checkout) -> Request:
         """Return the request without options that the checkout's Kconfig cannot have."""
@@ -115,21 +114,68 @@ class Lab:
         if self.plan.no_follow or series is None:
             return lab
 
-        def config() -> Mapping[str, str] | None:
-            if kept := self.kept(base):
-                return kconfig.values(kept.config.read_text())
-            return self._configured(slot, base, tip) if held else None
-
+        config = functools.partial(lab._values, slot, held=held)
         found = follow.followed(base, tip, self.request, self.toolchain, series.follow, config)
         if found is None:
             return None
         if held:
             follow.show(found, self.progress)
+        return lab._with_followed(found)
+
+    def _with_followed(self, found: Followed) -> Lab:
+        assert self.base is not None
         names = [option.name for option in found.options]
-        pervasive = build.pervasive(self.folder(base), names)
+        pervasive = build.pervasive(self.folder(self.base), names)
         found = dataclasses.replace(found, pervasive=pervasive)
         request = Request((*self.request.options, *found.options))
-        return dataclasses.replace(lab, request=request, followed=found)
+        return dataclasses.replace(self, request=request, followed=found)
+
+    def buildable(self, slot: tree.Slot, *, lean: bool = False) -> Lab:
+        """Return the lab without the options that followed and with which the base does not build.
+
+        Kconfig allows more than it should: a driver of another architecture may be compiled for a
+        test, and not be linked.  The slot must be held.
+        """
+        lab = self
+        while lab.followed.options and lab.base and lab.tip:
+            try:
+                lab.kernel(slot, lab.base, lean=lean)
+                break
+            except NotBuilt as error:
+                messages = error.details or error.what
+                changed = [file.path for file in follow.changed(lab.base, lab.tip)]
+                files = follow.unbuildable(changed, lab.followed, messages)
+                if not files:
+                    raise
+                why = f"the base does not build with its options: {follow.main_message(messages)}"
+                lab = lab._without(slot, tuple((file, why) for file in files))
+        return lab
+
+    def _without(self, slot: tree.Slot, files: tuple[tuple[str, str], ...]) -> Lab:
+        """Return the lab without what follows from these files, which come with the reason."""
+        for file, why in files:
+            self.progress.say(f"{file} is left out: {why}")
+        names = {option.name for option in self.followed.options}
+        plain = dataclasses.replace(
+            self, request=self.request.without(names), followed=NOTHING_FOLLOWED
+        )
+        assert self.base
+        assert self.tip
+        assert self.plan.series
+        found = follow.followed(
+            *(self.base, self.tip, plain.request, self.toolchain, self.plan.series.follow),
+            functools.partial(plain._values, slot, held=True),
+            (*self.followed.left_out, *files),
+        )
+        return plain._with_followed(found) if found else plain
+
+    def _values(self, slot: tree.Slot, *, held: bool) -> Mapping[str, str] | None:
+        """Return the values in the base's .config; None if it is not known and not held."""
+        assert self.base
+        assert self.tip
+        if kept := self.kept(self.base):
+            return kconfig.values(kept.config.read_text())
+        return self._configured(slot, self.base, self.tip) if held else None
 
     def _configured(self, slot: tree.Slot, base: Checkout, tip: Checkout) -> dict[str, str]:
         """Configure the base, or the tip if an option only exists there; return the values.
@@ -273,6 +319,8 @@ class Lab:
         base = slot.base()
         tip = slot.patched(self.plan.series) if self.plan.series else None
         lab = (self.following(slot, base, tip, held=True) if tip else None) or self
+        if not self.plan.patched_only:
+            lab = lab.buildable(slot)
         built: list[Built] = []
         for side, checkout in lab._sides(base, tip):
             try:

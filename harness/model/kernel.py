@@ -47,14 +47,16 @@ class Followed:
 
     ``new`` are the names of those that only the series defines, so that the base cannot have them.
     ``missed`` are lines about code that no option can bring into this kernel, each with the reason.
-    ``pervasive``: so much code depends on the options that kernels with them get a build folder of
-    their own.
+    ``left_out`` are files, each with the reason, whose options are not added.
+    ``pervasive`` are options that so much code depends on that kernels with them get a build folder
+    of their own.
     """
 
     options: tuple[Option, ...] = ()
     new: tuple[str, ...] = ()
     missed: tuple[str, ...] = ()
-    pervasive: bool = False
+    left_out: tuple[tuple[str, str], ...] = ()
+    pervasive: tuple[str, ...] = ()
 
 
 NOTHING_FOLLOWED = Followed()

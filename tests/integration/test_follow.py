@@ -141,6 +141,38 @@ def test_what_is_left_out_is_named_and_limits_the_verdict(project: Project) -> N
     assert "fs/configfs/dir.c:13: it needs FAKE_DRIVER to be off, and other lines need it on" in err
 
 
+def test_a_driver_with_which_the_base_does_not_build_is_left_out(project: Project) -> None:
+    other = "fs/configfs/dir.c"
+    broken = (project.tree / DRIVER).read_text() + "\nint fake_broken = fake_unknown;\n"
+    faketree.commit(project.tree, "fake: a driver that cannot be compiled", {DRIVER: broken})
+    faketree.git(project.tree, "tag", "--force", faketree.TAG)
+    faketree.commit(
+        project.tree,
+        "fake: two files",
+        {
+            DRIVER: broken + "\nint fake_more = 3;\n",
+            "fs/configfs/dir.c": (project.tree / "fs/configfs/dir.c").read_text()
+            + "int more = 1;\n",
+        },
+    )
+    last_commit_as_series(project)
+    for name in ("first", "second"):
+        project.out = project.path / name
+        code, run, err = project.run()
+        assert code == 0, err
+        assert run["followed"] == []
+        assert "the base does not build with its options" in err
+        assert "fake_unknown" in err
+        assert states(run, DRIVER)[11] == ("not compiled", "not built")
+        assert [line[0] for line in states(run, other).values()] == ["compiled"]
+        # The second run knows it, and tries no build.
+        assert ("is left out: the base" in err) is (name == "first")
+    project.out = project.path / "third"
+    code, _, err = project.run("CONFIG_FAKE_FEATURE=y", "CONFIG_FAKE_DRIVER=y")
+    assert code == 125, err  # what was asked for is not left out
+    assert "fake_unknown" in err
+
+
 def test_a_request_that_needs_what_the_series_needs_is_no_mistake(project: Project) -> None:
     project.patch("fs/configfs/dir.c", "\n#ifdef CONFIG_FAKE_FEATURE\nint fake_on = 1;\n#endif\n")
     code, run, err = project.run("CONFIG_FAKE_DRIVER=y")

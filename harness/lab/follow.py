@@ -47,24 +47,35 @@ def followed(
     new can be found out, and the result may be None.  ``left_out`` are files whose options are not
     wanted, each with the reason: the result is new, and stays in the cache.
     """
-    inputs = (_OPTIONS_GENERATION, base.tree, tip.tree, request.digest, str(toolchain), *more)
-    name = hashlib.sha256("\n".join(inputs).encode()).hexdigest()[:24]
-    kept = paths.cache("follow") / f"{name}.json"
+    place, trees = paths.cache("follow"), (base.tree, tip.tree)
+    inputs = (_OPTIONS_GENERATION, request.digest, str(toolchain), *more)
+    kept = place / f"{_digest(*trees, *inputs)}.json"
     if not left_out:
         with contextlib.suppress(OSError, serial.DamagedError):
             return serial.read(kept, Followed)
     values = config()
     if values is None:
         return None
-    without = dict(left_out)
-    files = [file for file in changed(base, tip) if file.path not in without]
+    # What keeps the base from being built does so for the next revision of the series too.
+    broken, known = place / f"broken-{_digest(base.tree, *inputs)}.json", dict(left_out)
+    with contextlib.suppress(OSError, serial.DamagedError):
+        known = serial.read(broken, dict[str, str]) | known
+    files = changed(base, tip)
+    left_out = tuple((file.path, known[file.path]) for file in files if file.path in known)
+    files = [file for file in files if file.path not in known]
     sources = kconfig.SeriesSources(tip.path, tip.tree, files, more)
     found = kconfig.follow(sources, values, request, toolchain.arch)
     missed = (*(f"{file}: {why}" for file, why in left_out), *found.missed)
     found = dataclasses.replace(found, missed=missed, left_out=left_out)
     with paths.writing(kept):
         serial.write(kept, found)
+        if known:
+            serial.write(broken, known)
     return found
+
+
+def _digest(*inputs: str) -> str:
+    return hashlib.sha256("\n".join(inputs).encode()).hexdigest()[:24]
 
 
 def counted(
@@ -75,8 +86,7 @@ def counted(
     Without ``check_out``, which puts the tip's files into its worktree, only an answer from the
     cache is returned, or None.
     """
-    inputs = (_GENERATION, base.tree, tip.tree, toolchain.arch)
-    name = hashlib.sha256("\n".join(inputs).encode()).hexdigest()[:24]
+    name = _digest(_GENERATION, base.tree, tip.tree, toolchain.arch)
     kept = paths.cache("follow") / f"counted-{name}.json"
     try:
         return serial.read(kept, tuple[str, ...])

@@ -156,8 +156,11 @@ def test_a_driver_with_which_the_base_does_not_build_is_left_out(project: Projec
         },
     )
     last_commit_as_series(project)
-    for name in ("first", "second"):
+    for name in ("first", "second", "revised"):
         project.out = project.path / name
+        if name == "revised":
+            (patch,) = project.series.glob("*.patch")
+            patch.write_text(patch.read_text().replace("int more = 1;", "int more = 2;"))
         code, run, err = project.run()
         assert code == 0, err
         assert run["followed"] == []
@@ -165,7 +168,7 @@ def test_a_driver_with_which_the_base_does_not_build_is_left_out(project: Projec
         assert "fake_unknown" in err
         assert states(run, DRIVER)[11] == ("not compiled", "not built")
         assert [line[0] for line in states(run, other).values()] == ["compiled"]
-        # The second run knows it, and tries no build.
+        # The later ones know it, and try no build.
         assert ("is left out: the base" in err) is (name == "first")
     project.out = project.path / "third"
     code, _, err = project.run("CONFIG_FAKE_FEATURE=y", "CONFIG_FAKE_DRIVER=y")

@@ -185,3 +185,13 @@ def need_space(
             f"{what} needs {size / 1e9:.1f} GB in {folder}, only {free / 1e9:.1f} GB are free",
             hint=f"free some space (harness clean), or {elsewhere}",
         )
+
+
+def own_suite(test: str) -> str:
+    """Return a test or a suite; if it is the harness's own, with its path in this installation.
+
+    Its ids are the same in all folders that pytest starts from.
+    """
+    package = Path(__file__).parent
+    own = test.startswith(f"{package.name}/lab/suite/")
+    return str(package.parent / test) if own else test

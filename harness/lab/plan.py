@@ -15,7 +15,6 @@ from harness import adaptors, options, paths
 from harness import series as series_stage
 from harness.errors import UsageError
 from harness.model import Plan, Series
-from harness.results import journal
 from harness.series import SeriesRequest, trust
 from harness.settings import Settings
 
@@ -101,7 +100,7 @@ def require_suites(plan: Plan) -> None:
         paths.require_utf8(suite, "the path of a suite")
         if adaptors.parse(suite):
             continue
-        file = Path(journal.own_suite(suite).partition("::")[0])
+        file = Path(paths.own_suite(suite).partition("::")[0])
         if not (plan.folder / file).exists():
             where = "" if file.is_absolute() else f" (looked in {plan.folder})"
             raise UsageError(

@@ -194,7 +194,7 @@ def command(
         (folder / FIRST).write_text("".join(f"{test}\n" for test in plan.first))
         pytest += ["--run-first", str(folder / FIRST)]
         pytest += ["--only-first"] if plan.only_first else []
-    suites = map(journal.own_suite, plan.suites)
+    suites = map(paths.own_suite, plan.suites)
     return [*pytest, *options.pytest_words(plan), *suites, *plan.pytest_args]
 
 

@@ -8,9 +8,8 @@ import tomllib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from harness import adaptors
+from harness import adaptors, paths
 from harness.model import Plan
-from harness.results import journal
 
 _SETTINGS = ("pyproject.toml", "pytest.ini", ".pytest.ini", "tox.ini", "setup.cfg")
 _LEFT_OUT = ("__pycache__", ".git", ".pytest_cache")
@@ -27,7 +26,7 @@ def paths_of(suites: Iterable[str]) -> Iterator[Path]:
     """Yield the paths of pytest's own suites."""
     for word in suites:
         if not adaptors.parse(word):
-            yield Path(journal.own_suite(word).partition("::")[0])
+            yield Path(paths.own_suite(word).partition("::")[0])
 
 
 def of_suites(

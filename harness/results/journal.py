@@ -18,8 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-import harness
-from harness import adaptors
+from harness import adaptors, paths
 from harness.model import Outcome, Splat, Test, looks_running
 from harness.results import statistics
 from harness.serial import DamagedError, from_json, to_json
@@ -372,15 +371,5 @@ def locate(root: str, test: str) -> str:
     """Return a test's name with the absolute path of its file, which is valid anywhere."""
     if adaptors.parse(test):
         return test  # not in a file
-    file, colons, name = own_suite(test).partition("::")
+    file, colons, name = paths.own_suite(test).partition("::")
     return f"{Path(root, file)}{colons}{name}"
-
-
-def own_suite(test: str) -> str:
-    """Return a test or a suite; if it is the harness's own, with its path in this installation.
-
-    Its ids are the same in all folders that pytest starts from.
-    """
-    package = Path(harness.__file__).parent
-    own = test.startswith(f"{package.name}/lab/suite/")
-    return str(package.parent / test) if own else test

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import sourcetree
 
-from harness import adaptors, options
+from harness import adaptors, options, paths
 from harness.adaptors import KINDS, AdaptedSuite, Entry, kselftest_build
 from harness.adaptors.execute import execute, judge
 from harness.cli.parser import parse, typed_plan
@@ -17,7 +17,7 @@ from harness.lab.plan import BOOTS, complete, require_suites
 from harness.model import Outcome, Plan
 from harness.plugin import guest_options
 from harness.progress import Progress
-from harness.results.journal import locate, own_suite
+from harness.results.journal import locate
 from harness.settings import Settings
 
 
@@ -63,7 +63,7 @@ def test_a_test_is_found_by_its_name_anywhere() -> None:
     assert locate("/project", "program:./x::x::sub") == "program:./x::x::sub"
     own = "harness/lab/suite/test_boots.py"  # this id is the same in all projects
     assert locate("/project", f"{own}::test_boots") == f"{BOOTS / 'test_boots.py'}::test_boots"
-    assert Path(own_suite(own)).is_file()
+    assert Path(paths.own_suite(own)).is_file()
 
 
 def test_a_programs_path_is_valid_in_the_projects_folder(

@@ -138,7 +138,7 @@ class Session:
             r for r in kept if r.mutant.name in known and r.state is not MutantState.UNDECIDED
         ]
         self.spent = earlier.seconds if earlier else 0.0
-        self.begin, self.stopped = time.monotonic(), ""
+        self.begin, self.stopped, self.interrupted = time.monotonic(), "", False
         self.command: tuple[str, ...] = ()
         self.proven: set[str] = set()  # tests that pass on the kernel with all mutants
         for result in self.results:
@@ -199,7 +199,7 @@ class Session:
                 else:
                     self._run_remotely(self.remote, left, stage)
             except BaseException:
-                self.stopped = "it was interrupted"
+                self.stopped, self.interrupted = "it was interrupted", True
                 process.interrupt_all()
                 raise
             finally:
@@ -297,4 +297,5 @@ class Session:
         assert trying.build is not None
         # The tests that killed others may have changed while this was built.
         wanted = self.chooser.trial(trying.wanted.mutant, trying.number)
-        return trials.attempt(self.prepared, wanted, trying.build, self.folder, self.proven)
+        words = (self.prepared, wanted, trying.build, self.folder, self.proven)
+        return trials.attempt(*words, stop=lambda: self.interrupted)

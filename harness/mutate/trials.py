@@ -10,11 +10,11 @@ import math
 import re
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from harness import paths, serial
-from harness.errors import GuestFault, HarnessError, HostFault, Untestable
+from harness.errors import GuestFault, HarnessError, HostFault, Interrupted, Untestable
 from harness.lab import trial as lab_trial
 from harness.lab.kernels import Built
 from harness.lab.plan import BOOTS
@@ -156,11 +156,13 @@ def attempt(
     build: MutantBuild,
     top: Path,
     proven: set[str] | None = None,
+    stop: Callable[[], bool] = bool,
 ) -> MutantResult:
     """Run a mutant's tests in a guest, with evidence below ``top``; its own kernel is removed.
 
     A fault of the host is tried once more.  On a kernel with other mutants, a test must pass when
-    none of them is chosen; those that did are in ``proven``.
+    none of them is chosen; those that did are in ``proven``.  Once ``stop`` returns True, what ran
+    was interrupted: nothing else is run, and the mutant is undecided.
     """
     begin, kernel = time.monotonic(), build.kernel
     tests = tuple(test for test, _ in wanted.tests)
@@ -178,6 +180,8 @@ def attempt(
             folder = top / f"{wanted.name}{'-again' * (number - 1)}"
             try:
                 trial = run(prepared, kernel, plan, tests, folder)
+                if stop():
+                    raise Interrupted("interrupted")
                 found, ran = noticed(trial), len(trial.tests) - trial.left
                 if found and build.switch and proven is not None and found.test not in proven:
                     place = folder.with_name(f"{folder.name}-without")
@@ -185,6 +189,8 @@ def attempt(
                     proven.add(found.test)
             except (HostFault, GuestFault) as error:
                 result = dataclasses.replace(result, message=error.what, folder=folder)
+                if stop():
+                    break
                 continue
             if not (found or ran):
                 result = dataclasses.replace(result, message="no test ran", folder=folder)

@@ -231,6 +231,26 @@ def test_a_test_that_notices_a_mutant_must_pass_without_one(
         assert len(plans) == 3
 
 
+@pytest.mark.parametrize("outcome", [Outcome.FAIL, Outcome.PASS, None])
+def test_what_was_interrupted_says_nothing_and_runs_nothing_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outcome: Outcome | None
+) -> None:
+    ran: list[Plan] = []
+
+    def run(lab: Lab, *_: object, **__: object) -> Trial:
+        ran.append(lab.plan)
+        if outcome is None:
+            raise HostFault("pytest was interrupted")
+        return _trial(Test("t.py::a", outcome))
+
+    monkeypatch.setattr("harness.lab.trial.run", run)
+    wanted = MutantTrial("001", mutant(5), (("t.py::a", 1.0),))
+    build, ready = MutantBuild(KERNEL, switch=SWITCH), prepared(tmp_path)
+    result = trials.attempt(ready, wanted, build, tmp_path, set(), stop=lambda: bool(ran))
+    assert result.state is MutantState.UNDECIDED
+    assert len(ran) == 1
+
+
 def test_data_of_a_file_that_no_test_executes_needs_a_boot(tmp_path: Path) -> None:
     other = dataclasses.replace(mutant(5, function=""), file="b.c")
     assert TestChooser(prepared(tmp_path)).choose(other) == Chosen(Reach.DATA, (str(BOOTS),))

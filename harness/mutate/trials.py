@@ -180,8 +180,7 @@ def attempt(
             folder = top / f"{wanted.name}{'-again' * (number - 1)}"
             try:
                 trial = run(prepared, kernel, plan, tests, folder)
-                if stop():
-                    raise Interrupted("interrupted")
+                _require_whole(stop)
                 found, ran = noticed(trial), len(trial.tests) - trial.left
                 if found and build.switch and proven is not None and found.test not in proven:
                     place = folder.with_name(f"{folder.name}-without")
@@ -189,8 +188,7 @@ def attempt(
                     proven.add(found.test)
             except (HostFault, GuestFault) as error:
                 result = dataclasses.replace(result, message=error.what, folder=folder)
-                if stop():
-                    break
+                _require_whole(stop)
                 continue
             if not (found or ran):
                 result = dataclasses.replace(result, message="no test ran", folder=folder)
@@ -211,6 +209,11 @@ def attempt(
         if build.switch is None:
             shutil.rmtree(kernel.folder, ignore_errors=True)
     return dataclasses.replace(result, tested=round(time.monotonic() - begin, 3))
+
+
+def _require_whole(stop: Callable[[], bool]) -> None:
+    if stop():
+        raise Interrupted("interrupted")
 
 
 def _plan(prepared: Prepared, wanted: MutantTrial, switch: Switch | None) -> Plan:

@@ -12,6 +12,7 @@ import pytest
 from patience import PATIENCE
 
 from harness.cluster.driver import Cluster
+from harness.cluster.placement import KnownWorker
 from harness.cluster.request import TrialRequest
 from harness.model import Toolchain
 from harness.progress import Progress
@@ -58,3 +59,25 @@ def test_what_nobody_foresaw_reaches_whoever_waits(
     later = cluster.submit(wanted, (b"", b""), 0, tmp_path / "later")
     with pytest.raises(Unforeseen, match="of the client"):
         later.result(PATIENCE)
+
+
+class Silent:
+    """A client of Dask whose scheduler does not answer."""
+
+    status = "running"
+
+    def run_on_scheduler(self, *_: object) -> set[str]:
+        raise AttributeError("'NoneType' object has no attribute 'run_function'")
+
+
+def test_a_scheduler_that_does_not_answer_has_lost_no_workers() -> None:
+    client = Silent()
+    cluster = Cluster(client, Progress(quiet=True), {})
+    cluster.workers["tcp://a"] = KnownWorker("tcp://a", "w0", {"trial": 1.0})
+    for _ in range(20):
+        cluster._forget_lost()
+    assert "tcp://a" in cluster.workers
+    client.status = "closed"
+    for _ in range(20):
+        cluster._forget_lost()
+    assert not cluster.workers

@@ -94,6 +94,8 @@ class Cluster:
         end = time.monotonic() + _ALONE
         with self._changed:
             while len(self.workers) < count and self._coming() and time.monotonic() < end:
+                if self._broken is not None:
+                    raise self._broken
                 if self._refused and len(self._present()) <= len(self._refused):
                     break
                 self._changed.wait(_INTERVAL)

@@ -114,15 +114,16 @@ def show(followed: Followed, progress: Progress) -> None:
 def unbuildable(changed: Sequence[str], found: Followed, messages: str) -> list[str]:
     """Return which of the changed files have options that keep the base from being built.
 
-    Those are the ones that make's messages name, or whose folder they name, or else all that
-    options were added for.
+    Those are the ones that make's messages name, or whose folder they name.  If a linker only names
+    the whole kernel, all that options were added for.
     """
     words = {word for option in found.options for word in option.reason.replace(":", " ").split()}
     files = [file for file in changed if file in words]
     named = [match[1] for match in _NAMED_FILE.finditer(messages)]
     stems = [file for file in files if posixpath.splitext(file)[0] in named]
     folders = {posixpath.dirname(name) for name in named}
-    return stems or [file for file in files if posixpath.dirname(file) in folders] or files
+    near = [file for file in files if posixpath.dirname(file) in folders]
+    return stems or near or (files if folders <= {""} else [])
 
 
 def main_message(messages: str) -> str:

@@ -114,19 +114,34 @@ class Lab:
         if self.plan.no_follow or series is None:
             return lab
 
-        config = functools.partial(lab._values, slot, held=held)
-        found = follow.followed(base, tip, self.request, self.toolchain, series.follow, config)
+        return lab._follow(slot, held=held)
+
+    def _follow(
+        self, slot: tree.Slot, *, held: bool, left_out: tuple[tuple[str, str], ...] = ()
+    ) -> Lab | None:
+        """Return the lab with what its series needs, but for the files ``left_out``.
+
+        Without a ``held`` slot this may be unknown: None.
+        """
+        series, base, tip = self.plan.series, self.base, self.tip
+        assert series
+        assert base
+        assert tip
+
+        def config() -> Mapping[str, str] | None:
+            if kept := self.kept(base):
+                return kconfig.values(kept.config.read_text())
+            return self._configured(slot, base, tip) if held else None
+
+        found = follow.followed(
+            base, tip, self.request, self.toolchain, series.follow, config, left_out
+        )
         if found is None:
             return None
-        if held:
+        if held and not left_out:
             follow.show(found, self.progress)
-        return lab._with_followed(found)
-
-    def _with_followed(self, found: Followed) -> Lab:
-        assert self.base is not None
         names = [option.name for option in found.options]
-        pervasive = build.pervasive(self.folder(self.base), names)
-        found = dataclasses.replace(found, pervasive=pervasive)
+        found = dataclasses.replace(found, pervasive=build.pervasive(self.folder(base), names))
         request = Request((*self.request.options, *found.options))
         return dataclasses.replace(self, request=request, followed=found)
 
@@ -134,21 +149,25 @@ class Lab:
         """Return the lab without the options that followed and with which the base does not build.
 
         Kconfig allows more than it should: a driver of another architecture may be compiled for a
-        test, and not be linked.  The slot must be held.
+        test, and not be linked.  Any other fault of the base is left to whoever builds it.  The
+        slot must be held.
         """
         lab = self
         while lab.followed.options and lab.base and lab.tip:
             try:
                 lab.kernel(slot, lab.base, lean=lean)
+            except NotConfigured:
                 break
             except NotBuilt as error:
                 messages = error.details or error.what
                 changed = [file.path for file in follow.changed(lab.base, lab.tip)]
                 files = follow.unbuildable(changed, lab.followed, messages)
                 if not files:
-                    raise
+                    break
                 why = f"the base does not build with its options: {follow.main_message(messages)}"
                 lab = lab._without(slot, tuple((file, why) for file in files))
+            else:
+                break
         return lab
 
     def _without(self, slot: tree.Slot, files: tuple[tuple[str, str], ...]) -> Lab:
@@ -159,23 +178,8 @@ class Lab:
         plain = dataclasses.replace(
             self, request=self.request.without(names), followed=NOTHING_FOLLOWED
         )
-        assert self.base
-        assert self.tip
-        assert self.plan.series
-        found = follow.followed(
-            *(self.base, self.tip, plain.request, self.toolchain, self.plan.series.follow),
-            functools.partial(plain._values, slot, held=True),
-            (*self.followed.left_out, *files),
-        )
-        return plain._with_followed(found) if found else plain
-
-    def _values(self, slot: tree.Slot, *, held: bool) -> Mapping[str, str] | None:
-        """Return the values in the base's .config; None if it is not known and not held."""
-        assert self.base
-        assert self.tip
-        if kept := self.kept(self.base):
-            return kconfig.values(kept.config.read_text())
-        return self._configured(slot, self.base, self.tip) if held else None
+        left_out = (*self.followed.left_out, *files)
+        return plain._follow(slot, held=True, left_out=left_out) or plain
 
     def _configured(self, slot: tree.Slot, base: Checkout, tip: Checkout) -> dict[str, str]:
         """Configure the base, or the tip if an option only exists there; return the values.

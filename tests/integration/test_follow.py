@@ -151,8 +151,7 @@ def test_a_driver_with_which_the_base_does_not_build_is_left_out(project: Projec
         "fake: two files",
         {
             DRIVER: broken + "\nint fake_more = 3;\n",
-            "fs/configfs/dir.c": (project.tree / "fs/configfs/dir.c").read_text()
-            + "int more = 1;\n",
+            other: (project.tree / other).read_text() + "int more = 1;\n",
         },
     )
     last_commit_as_series(project)
@@ -173,6 +172,21 @@ def test_a_driver_with_which_the_base_does_not_build_is_left_out(project: Projec
     project.out = project.path / "third"
     code, _, err = project.run("CONFIG_FAKE_FEATURE=y", "CONFIG_FAKE_DRIVER=y")
     assert code == 125, err  # what was asked for is not left out
+    assert "fake_unknown" in err
+
+
+def test_a_base_that_does_not_build_by_itself_costs_no_options(project: Project) -> None:
+    text = (project.tree / "init/main.c").read_text() + "\nint fake_broken = fake_unknown;\n"
+    faketree.commit(project.tree, "fake: a kernel that cannot be compiled", {"init/main.c": text})
+    faketree.git(project.tree, "tag", "--force", faketree.TAG)
+    project.patch(DRIVER, "\nint fake_more = 3;\n")
+    words = ("--tree", project.tree, "--base", faketree.TAG, "--accel", "tcg", "--only", "build")
+    done = project.harness("check", *words, "--out", project.path / "checked")
+    assert "Traceback" not in done.stderr, done.stderr
+    assert "is left out" not in done.stderr  # it is not the driver's options
+    assert "build" in done.stdout  # the table of the check
+    code, _, err = project.run()
+    assert code == 125, err
     assert "fake_unknown" in err
 
 

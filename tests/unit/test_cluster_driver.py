@@ -81,3 +81,8 @@ def test_a_scheduler_that_does_not_answer_has_lost_no_workers() -> None:
     for _ in range(20):
         cluster._forget_lost()
     assert not cluster.workers
+
+
+def test_what_nobody_foresaw_reaches_whoever_waits_for_workers(cluster: Cluster) -> None:
+    with pytest.raises(Unforeseen, match="of the client"):
+        cluster.wait(1)
